@@ -1,0 +1,55 @@
+// The one error class. Thrown inside the pipeline; becomes a value once, in gateway.ts.
+import { CATALOGUE, type ErrorType, isA } from './catalogue.ts'
+
+/** How far the request had got: not a byte handed to a connected socket, perhaps, or surely (a byte of an answer arrived). */
+export type Sent = 'no' | 'maybe' | 'yes'
+
+/** The head of an answer that broke afterwards; the envelope still shows it. */
+export interface PartialResponse {
+  readonly status: number
+  readonly reason: string
+  /** As received: [name, value, …] flat, latin-1. */
+  readonly rawHeaders: readonly string[]
+}
+
+export interface GatewayErrorOptions {
+  /** Default 'no'. */
+  readonly sent?: Sent
+  /** Milliseconds until trying again makes sense. */
+  readonly retryAfter?: number
+  readonly detail?: unknown
+  readonly response?: PartialResponse
+  /** An error whose row blames the caller, but which the upstream caused: it answers 502. */
+  readonly upstream?: boolean
+  /** The status where it differs from the row's, such as 431 for a head that is too large. */
+  readonly status?: number
+  /** Said only to callers with admin rights and in logs, such as an internal address. */
+  readonly privateDetail?: string
+  readonly cause?: unknown
+}
+
+export class GatewayError extends Error {
+  readonly type: ErrorType
+  readonly sent: Sent
+  readonly retryAfter: number | undefined
+  readonly detail: unknown
+  readonly response: PartialResponse | undefined
+  readonly status: number
+  readonly privateDetail: string | undefined
+
+  constructor(type: ErrorType, message: string, options: GatewayErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause })
+    this.name = type
+    this.type = type
+    this.sent = options.sent ?? 'no'
+    this.retryAfter = options.retryAfter
+    this.detail = options.detail
+    this.response = options.response
+    this.status = options.status ?? (options.upstream ? 502 : CATALOGUE[type].status)
+    this.privateDetail = options.privateDetail
+  }
+
+  isA(name: string): boolean {
+    return isA(this.type, name)
+  }
+}

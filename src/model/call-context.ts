@@ -1,0 +1,20 @@
+// What travels beside a request, once per call. Immutable but for its trail, which only grows.
+import type { Caller } from './caller.ts'
+import type { Cancellation } from './cancellation.ts'
+import type { Descriptor } from './descriptor.ts'
+import type { CookieJar, Routes } from './ports.ts'
+import type { Trail } from './trail.ts'
+
+export interface CallContext {
+  readonly requestId: string
+  readonly caller: Caller
+  readonly descriptor: Descriptor
+  /** Ends every wait of the call: total clock, hang-up, shutdown. */
+  readonly cancellation: Cancellation
+  /** On the monotonic clock, ms: when the total clock runs out. */
+  readonly deadline: number
+  /** The mounted adapters as they were when the call began; a reload does not change a call under way. */
+  readonly routes: Routes
+  readonly jar: CookieJar
+  readonly trail: Trail
+}

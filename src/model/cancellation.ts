@@ -1,0 +1,40 @@
+// Why a call must stop now, told to everyone who waits. A plain callback list: an AbortController a call costs more than
+// all of its policies, and every listener here wants the GatewayError, not a DOMException.
+import type { GatewayError } from '../errors/gateway-error.ts'
+
+export interface Cancellation {
+  /** Set once; null while the call may go on. */
+  readonly reason: GatewayError | null
+  /** The first reason wins; later ones are ignored. */
+  cancel(reason: GatewayError): void
+  /** Runs `listener` once, at once if already cancelled. Returns how to stop listening. */
+  onCancel(listener: (reason: GatewayError) => void): () => void
+  throwIfCancelled(): void
+}
+
+export function createCancellation(): Cancellation {
+  let reason: GatewayError | null = null
+  const listeners = new Set<(reason: GatewayError) => void>()
+  return {
+    get reason() {
+      return reason
+    },
+    cancel(error) {
+      if (reason) return
+      reason = error
+      for (const listener of [...listeners]) listener(error)
+      listeners.clear()
+    },
+    onCancel(listener) {
+      if (reason) {
+        listener(reason)
+        return () => {}
+      }
+      listeners.add(listener)
+      return () => listeners.delete(listener)
+    },
+    throwIfCancelled() {
+      if (reason) throw reason
+    },
+  }
+}

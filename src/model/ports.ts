@@ -1,0 +1,165 @@
+// The outside, as the inside sees it. Layers receive these; only app.ts knows which implementation stands behind one.
+import type { ErrorType } from '../errors/catalogue.ts'
+import type { AdapterPolicy, Ceilings } from './adapter-policy.ts'
+import type { Attempt } from './envelope.ts'
+import type { PreparedUrl } from './prepared-request.ts'
+
+export interface Clock {
+  /** Monotonic, ms, fractional. */
+  now(): number
+  /** Wall clock, ms since 1970. */
+  date(): number
+  /** Runs `callback` once after `ms` (≥ 0; longer than 2^31-1 is cut there). Returns how to stop it. */
+  after(ms: number, callback: () => void): () => void
+}
+
+/** In [0, 1). */
+export type Random = () => number
+
+export interface Routes {
+  readonly ceilings: Ceilings
+  /** The adapter mounted on the longest matching prefix; null: none. */
+  find(url: PreparedUrl): { readonly adapter: AdapterPolicy; readonly because: string } | null
+}
+
+/** RFC 6265 cookies of one call or one session. */
+export interface CookieJar {
+  /** Value of the Cookie header for that URL, or null. */
+  header(url: PreparedUrl): string | null
+  /** Takes the set-cookie values of an answer. Returns name and value of those the answer set, for the envelope. */
+  store(url: PreparedUrl, setCookies: readonly string[]): readonly (readonly [name: string, value: string])[]
+  /** True where something changed since the jar was opened. */
+  readonly changed: boolean
+}
+
+/** Named cookie jars, private to a caller. */
+export interface Sessions {
+  /** Throws Overloaded where the store cannot be reached. */
+  open(caller: string, name: string): Promise<CookieJar>
+  /** Merges what changed into the stored jar. */
+  save(caller: string, name: string, jar: CookieJar): Promise<void>
+  /** A jar of this call alone, for cookies set and sent along its redirects. */
+  transient(): CookieJar
+}
+
+export type SecretScheme = 'basic' | 'bearer' | 'digest' | 'header' | 'query' | 'proxy-basic' | 'mtls'
+
+/** A stored secret, opened. Exists only below the credentials layer; never log or serialise one. */
+export interface Secret {
+  readonly name: string
+  readonly version: number
+  readonly scheme: SecretScheme
+  /** basic, digest, proxy-basic: username, password; bearer: token; header, query: name, value; mtls: cert, key (PEM). */
+  readonly values: Readonly<Record<string, string>>
+  readonly origins: readonly string[]
+  readonly callers: readonly string[]
+}
+
+export interface Secrets {
+  /**
+   * Synchronous when the secret is in memory, which is the rule. Checks origin and caller bindings.
+   * Throws UnknownCredential (no such name, or not for this origin or caller) or CredentialUnavailable.
+   */
+  find(name: string, use: { readonly origin: string; readonly caller: string }): Secret | Promise<Secret>
+}
+
+export interface AuditIntent {
+  readonly id: string
+  readonly caller: string
+  readonly method: string
+  /** No userinfo; query values of listed keys masked. */
+  readonly url: string | null
+  readonly adapter: string | null
+  readonly credential: string | null
+  readonly tags: Readonly<Record<string, string>>
+}
+
+export interface AuditResult {
+  readonly id: string
+  readonly caller: string
+  readonly url: string | null
+  readonly adapter: string | null
+  readonly status: number | null
+  readonly error: ErrorType | null
+  readonly sent: 'no' | 'maybe' | 'yes'
+  readonly credential: string | null
+  readonly attempts: readonly Pick<Attempt, 'hop' | 'origin' | 'address' | 'status' | 'error' | 'sent' | 'elapsed'>[]
+  readonly durationMs: number
+  readonly bytesOut: number
+  readonly bytesIn: number
+}
+
+/** Two records a call. Each resolves when the record is with the operating system; rejects with Overloaded if it cannot be. */
+export interface AuditLog {
+  intent(record: AuditIntent): Promise<void>
+  result(record: AuditResult): Promise<void>
+  close(): Promise<void>
+}
+
+export interface AdapterSample {
+  readonly origin: string
+  readonly breaker: 'closed' | 'open' | 'half-open' | null
+  readonly connections: number
+  readonly idle: number
+  readonly inFlight: number
+  readonly queued: number
+}
+
+/** Deeds, not series: names, labels and buckets are telemetry/metrics.ts' own business. */
+export interface Meter {
+  callEnded(call: {
+    readonly entrance: string
+    readonly adapter: string | null
+    readonly status: number | null
+    readonly error: ErrorType | null
+    readonly seconds: number
+    readonly bytesOut: number
+    readonly bytesIn: number
+  }): void
+  attemptEnded(attempt: {
+    readonly adapter: string
+    readonly status: number | null
+    readonly error: ErrorType | null
+    readonly seconds: number
+  }): void
+  retried(adapter: string, reason: 'connect' | 'read' | 'status' | 'other' | 'stale'): void
+  /** A retry that a rule refused: 'budget' | 'deadline' | 'method' | 'retry-after' | 'exhausted' | 'size'. */
+  retryRefused(adapter: string, rule: string): void
+  breakerMoved(adapter: string, to: 'closed' | 'open' | 'half-open'): void
+  resolved(seconds: number, outcome: 'hit' | 'answered' | 'failed' | 'refused'): void
+  insecure(adapter: string): void
+  storeHealthy(store: string, healthy: boolean): void
+  auditFailed(): void
+}
+
+export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'fatal'
+
+/** Fields come from an allow-list (telemetry/logger.ts); an object of a caller or an error as such is never passed. */
+export interface Logger {
+  log(level: LogLevel, event: string, fields?: Readonly<Record<string, string | number | boolean | null | undefined>>): void
+}
+
+/** Where the outcomes of calls with an idempotency key are remembered. Throws Overloaded where the store is away. */
+export interface IdempotencyStore {
+  /**
+   * Claims `key` (already scoped to its caller) for the request with that fingerprint. The claim is leased for `leaseMs`
+   * and renewed by nobody: a call cannot outlive its own deadline.
+   */
+  claim(key: string, fingerprint: string, leaseMs: number): Promise<IdempotencyClaim>
+}
+
+export type IdempotencyClaim =
+  /** First: carry the call out, then complete it, or release it where nothing was sent. */
+  | { readonly state: 'mine'; complete(outcome: string, ttlMs: number): Promise<void>; release(): Promise<void> }
+  | { readonly state: 'done'; readonly outcome: string }
+  /** Another replica is at it. */
+  | { readonly state: 'running' }
+  /** The key belongs to another request. */
+  | { readonly state: 'conflict' }
+  /** Its first call ended without telling. */
+  | { readonly state: 'lost' }
+
+/** Address and port of a dial, as judged. `port` matters because the gateway's own listeners are never dialled. */
+export interface OwnListeners {
+  has(address: string, port: number): boolean
+}

@@ -1,0 +1,84 @@
+// The call's ledger: append-only, read by the envelope, audit, log and metrics. Layers write what they saw; nobody reads
+// it to decide.
+import type { Sent } from '../errors/gateway-error.ts'
+import type { Attempt, BreakerState, HistoryEntry, OutgoingView, WaitReason } from './envelope.ts'
+
+export interface Trail {
+  readonly attempts: Attempt[]
+  readonly history: HistoryEntry[]
+  readonly warnings: string[]
+  /** Cookies set on the way, by name; the last value stands. */
+  readonly cookies: Map<string, string>
+  /** Final hop's URL, no userinfo; null until the URL could be prepared. */
+  url: string | null
+  /** The first hop's adapter. */
+  adapter: string | null
+  /** Masked; null where no request could be prepared. */
+  outgoing: OutgoingView | null
+  /** Name and version of the credential attached last, such as `github-token@3`; null: none. */
+  credential: string | null
+  notRetried: string | null
+  breaker: BreakerState | null
+  cache: 'hit' | 'miss' | 'revalidated' | 'bypass' | null
+  replayed: boolean
+  /** Request bodies sent, bytes, all attempts. */
+  bytesOut: number
+  /** All waits before bytes moved, ms. */
+  readonly queuedMs: number
+  /** A wait before the next attempt; several add up, the last reason stands. */
+  waited(ms: number, because: WaitReason): void
+  /** Hands the accumulated wait to the attempt that begins now. */
+  takeWait(): { readonly waited: number; readonly because: WaitReason | null }
+  warn(message: string): void
+  /** The greatest `sent` of all attempts. */
+  sent(): Sent
+}
+
+const ORDER: Record<Sent, number> = { no: 0, maybe: 1, yes: 2 }
+
+export function greaterSent(a: Sent, b: Sent): Sent {
+  return ORDER[a] >= ORDER[b] ? a : b
+}
+
+export function createTrail(): Trail {
+  let pendingMs = 0
+  let pendingBecause: WaitReason | null = null
+  let queuedMs = 0
+  const attempts: Attempt[] = []
+  const warnings: string[] = []
+  return {
+    attempts,
+    history: [],
+    warnings,
+    cookies: new Map(),
+    url: null,
+    adapter: null,
+    outgoing: null,
+    credential: null,
+    notRetried: null,
+    breaker: null,
+    cache: null,
+    replayed: false,
+    bytesOut: 0,
+    get queuedMs() {
+      return queuedMs
+    },
+    waited(ms, because) {
+      pendingMs += ms
+      pendingBecause = because
+      queuedMs += ms
+    },
+    takeWait() {
+      const taken = { waited: pendingMs, because: pendingBecause }
+      pendingMs = 0
+      pendingBecause = null
+      return taken
+    },
+    warn(message) {
+      if (!warnings.includes(message)) warnings.push(message)
+    },
+    sent() {
+      return attempts.reduce<Sent>((most, attempt) => greaterSent(most, attempt.sent), 'no')
+    },
+  }
+}
