@@ -7,6 +7,8 @@ import type { Trail } from './trail.ts'
 
 export interface CallContext {
   readonly requestId: string
+  /** W3C trace context as the caller sent it; passed on only where an adapter says so. */
+  readonly traceparent: string | null
   readonly caller: Caller
   readonly descriptor: Descriptor
   /** Ends every wait of the call: total clock, hang-up, shutdown. */

@@ -1,7 +1,7 @@
 // One hop of a call: the request and the rules it goes under. Redirects make further hops, each routed anew.
 import type { AdapterPolicy, RetryPolicy } from './adapter-policy.ts'
-import type { DescriptorAuth } from './descriptor.ts'
-import type { PreparedRequest } from './prepared-request.ts'
+import type { DescriptorAuth, Pairs } from './descriptor.ts'
+import type { PreparedRequest, PreparedUrl } from './prepared-request.ts'
 
 /** Which credential a hop may carry. Values of stored secrets are fetched by the credentials layer, never before. */
 export type CredentialChoice =
@@ -28,4 +28,20 @@ export interface HopRequest extends PreparedRequest {
   /** 0 for the first. */
   readonly hop: number
   readonly plan: HopPlan
+}
+
+/** A request before an adapter's headers and the cookies were worked in: what a redirect carries from hop to hop. */
+export interface Outbound {
+  /** 0 for the first. */
+  readonly hop: number
+  readonly method: string
+  readonly url: PreparedUrl
+  /** The caller's own; null removes a default or an adapter's header. */
+  readonly headers: Pairs
+  readonly body: Uint8Array | null
+  /** What the body's encoding sets unless the caller gave one; null: nothing. */
+  readonly contentType: string | null
+  /** The descriptor's cookies that may go to this hop. */
+  readonly cookies: readonly (readonly [name: string, value: string])[]
+  readonly idempotencyKey: string | null
 }

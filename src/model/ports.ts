@@ -18,6 +18,8 @@ export type Random = () => number
 
 export interface Routes {
   readonly ceilings: Ceilings
+  /** Names that `verify` may give. */
+  readonly caBundles: ReadonlySet<string>
   /** The adapter mounted on the longest matching prefix; null: none. */
   find(url: PreparedUrl): { readonly adapter: AdapterPolicy; readonly because: string } | null
 }
@@ -162,4 +164,10 @@ export type IdempotencyClaim =
 /** Address and port of a dial, as judged. `port` matters because the gateway's own listeners are never dialled. */
 export interface OwnListeners {
   has(address: string, port: number): boolean
+}
+
+/** The callers' own keys, so that none of them is ever forwarded. */
+export interface CallerKeys {
+  /** True where `value` is, or carries as a Bearer or Basic credential, the key of any caller. */
+  isKey(value: string): boolean
 }

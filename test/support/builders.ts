@@ -130,9 +130,10 @@ export function aJar(): CookieJar {
 
 export function aContext(over: Partial<CallContext> = {}): CallContext {
   const adapter = anAdapter()
-  const routes: Routes = { ceilings: CEILINGS, find: () => ({ adapter, because: 'test' }) }
+  const routes: Routes = { ceilings: CEILINGS, caBundles: new Set(), find: () => ({ adapter, because: 'test' }) }
   return {
     requestId: 'r-1',
+    traceparent: null,
     caller: { name: 'local', admin: true, may: null },
     descriptor: aDescriptor(),
     cancellation: createCancellation(),

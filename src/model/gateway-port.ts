@@ -1,0 +1,37 @@
+// The gateway as its entrances see it.
+import type { GatewayError } from '../errors/gateway-error.ts'
+import type { Caller } from './caller.ts'
+import type { Cancellation } from './cancellation.ts'
+
+export type Entrance = 'requests' | 'batch' | 'prepare' | 'other'
+
+export interface IncomingCall {
+  readonly entrance: Entrance
+  readonly requestId: string
+  readonly traceparent: string | null
+  readonly caller: Caller
+  /** The descriptor's JSON text, UTF-8. */
+  readonly body: Buffer
+  /** Cancelled by the entrance when the caller hangs up. */
+  readonly cancellation: Cancellation
+}
+
+/** The answer as it goes to the caller: HTTP status and a JSON body in pieces that are written one after the other. */
+export interface Answer {
+  readonly status: number
+  /** Whole seconds for the Retry-After header; null: none. */
+  readonly retryAfterSeconds: number | null
+  readonly chunks: readonly Uint8Array[]
+}
+
+export interface Gateway {
+  /** One call, whole, recorded in audit, metrics and log. Never rejects. */
+  call(incoming: IncomingCall): Promise<Answer>
+  /** The same descriptor, explained and not sent. Never rejects. */
+  prepare(incoming: IncomingCall): Promise<Answer>
+  /** A refusal at the door, in the envelope's shape: logged and counted too. */
+  refuse(
+    error: GatewayError,
+    facts: { readonly entrance: Entrance; readonly requestId: string; readonly caller: string | null },
+  ): Answer
+}
