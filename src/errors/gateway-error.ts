@@ -25,6 +25,8 @@ export interface GatewayErrorOptions {
   readonly status?: number
   /** Said only to callers with admin rights and in logs, such as an internal address. */
   readonly privateDetail?: string
+  /** A pooled connection died after the request was begun on it and before a byte of an answer. Default false. */
+  readonly staleConnection?: boolean
   readonly cause?: unknown
 }
 
@@ -36,6 +38,7 @@ export class GatewayError extends Error {
   readonly response: PartialResponse | undefined
   readonly status: number
   readonly privateDetail: string | undefined
+  readonly staleConnection: boolean
 
   constructor(type: ErrorType, message: string, options: GatewayErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause })
@@ -47,6 +50,7 @@ export class GatewayError extends Error {
     this.response = options.response
     this.status = options.status ?? (options.upstream ? 502 : CATALOGUE[type].status)
     this.privateDetail = options.privateDetail
+    this.staleConnection = options.staleConnection ?? false
   }
 
   isA(name: string): boolean {
