@@ -171,3 +171,15 @@ export interface CallerKeys {
   /** True where `value` is, or carries as a Bearer or Basic credential, the key of any caller. */
   isKey(value: string): boolean
 }
+
+/** Small texts kept under a key with an expiry, changed only by compare-and-set. Rejects with Overloaded where the store is away. */
+export interface KeyValueStore {
+  /** null: no such key, or expired. */
+  get(key: string): Promise<{ readonly value: string; readonly version: number } | null>
+  /**
+   * Writes where the stored version is still `ifVersion` (null: where there is no such key). False: somebody else was first.
+   * The expiry starts anew with each write.
+   */
+  put(key: string, value: string, options: { readonly ttlMs: number; readonly ifVersion: number | null }): Promise<boolean>
+  delete(key: string): Promise<void>
+}
