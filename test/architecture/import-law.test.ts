@@ -27,12 +27,15 @@ const localImports = (file: string): string[] =>
     .map((name) => normalize(join(dirname(file), name)))
 
 /** Room → rooms it may import, as the document's table says. */
-function readLaw(): Map<string, ReadonlySet<string> | 'everything'> {
+type Allowed = ReadonlySet<string> | 'everything'
+
+function readLaw(): Map<string, Allowed> {
   const rows = DOC.matchAll(/^\| `(\w+)(?:\/|\.ts)` \| [^|]+ \| ([^|]+) \|$/gm)
   return new Map(
-    [...rows].map(([, room = '', allowed = '']) =>
-      allowed.startsWith('everything') ? [room, 'everything'] : [room, new Set(allowed.trim().split(/,\s*/))],
-    ),
+    [...rows].map(([, room = '', allowed = '']): [string, Allowed] => [
+      room,
+      allowed.startsWith('everything') ? 'everything' : new Set(allowed.trim().split(/,\s*/)),
+    ]),
   )
 }
 
