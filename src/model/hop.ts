@@ -28,6 +28,8 @@ export interface HopRequest extends PreparedRequest {
   /** 0 for the first. */
   readonly hop: number
   readonly plan: HopPlan
+  /** What this request was composed from; a redirect makes its next hop of it. Its body is this request's, held once. */
+  readonly outbound: Outbound
 }
 
 /** A request before an adapter's headers and the cookies were worked in: what a redirect carries from hop to hop. */

@@ -3,7 +3,7 @@ import type { AdapterPolicy, Ceilings } from '../../src/model/adapter-policy.ts'
 import type { CallContext } from '../../src/model/call-context.ts'
 import { createCancellation } from '../../src/model/cancellation.ts'
 import type { Descriptor } from '../../src/model/descriptor.ts'
-import type { HopPlan, HopRequest } from '../../src/model/hop.ts'
+import type { HopPlan, HopRequest, Outbound } from '../../src/model/hop.ts'
 import type { CookieJar, Meter, Routes } from '../../src/model/ports.ts'
 import type { PreparedUrl } from '../../src/model/prepared-request.ts'
 import { createTrail } from '../../src/model/trail.ts'
@@ -116,8 +116,25 @@ export function aPlan(over: Partial<HopPlan> = {}): HopPlan {
   }
 }
 
+export function anOutbound(over: Partial<Outbound> = {}): Outbound {
+  return {
+    hop: 0,
+    method: 'GET',
+    url: aUrl('https://api.example.com/'),
+    headers: [],
+    body: null,
+    contentType: null,
+    cookies: [],
+    idempotencyKey: null,
+    ...over,
+  }
+}
+
+/** Its outbound agrees with it unless a test gives another. */
 export function aRequest(over: Partial<HopRequest> = {}): HopRequest {
-  return { method: 'GET', url: aUrl('https://api.example.com/'), headers: [], body: null, hop: 0, plan: aPlan(), ...over }
+  const { method = 'GET', url = aUrl('https://api.example.com/'), headers = [], body = null, hop = 0 } = over
+  const outbound = over.outbound ?? anOutbound({ hop, method, url, headers, body })
+  return { method, url, headers, body, hop, plan: aPlan(), ...over, outbound }
 }
 
 export function aResponse(over: Partial<UpstreamResponse> = {}): UpstreamResponse {
