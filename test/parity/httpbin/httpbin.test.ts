@@ -1,0 +1,146 @@
+// The same calls through the gateway and with Python's Requests, against a real httpbin (Debian's python3-httpbin).
+// Needs python3 with requests 2.34.2; `npm run test:parity` runs it, `.ci/run` installs what it needs.
+import assert from 'node:assert/strict'
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { createServer } from 'node:net'
+import { join } from 'node:path'
+import { after, before, describe, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type TestGateway, startGateway } from '../../support/gateway.ts'
+import { type Ask, CASES } from './cases.ts'
+
+interface Outcome {
+  readonly error?: string
+  readonly ok?: boolean
+  readonly status?: number | null
+  readonly reason?: string | null
+  readonly url?: string | null
+  readonly headers?: Record<string, string>
+  readonly body?: unknown
+  readonly history?: { status: number; url: string; method: string }[]
+  readonly links?: unknown
+  readonly cookies?: Record<string, string>
+  readonly method?: string
+}
+
+/** Both sides send the same of what differs by nature between two clients. */
+const HEADERS = { 'User-Agent': 'parity/1', 'Accept-Encoding': 'gzip, deflate', Accept: '*/*' }
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as { port: number }
+  server.close()
+  return port
+}
+
+async function startHttpbin(port: number): Promise<ChildProcess> {
+  const code = `from httpbin import app; app.run(host='127.0.0.1', port=${port}, threaded=True)`
+  const child = spawn('/usr/bin/python3', ['-c', code], { stdio: 'ignore' })
+  for (let tries = 0; tries < 100; tries++) {
+    const answered = await fetch(`http://127.0.0.1:${port}/status/200`).then(
+      () => true,
+      () => false,
+    )
+    if (answered) return child
+    if (child.exitCode !== null) break
+    await sleep(100)
+  }
+  throw new Error('httpbin did not start: is python3-httpbin installed?')
+}
+
+/** Boundaries, nonces and dates are drawn anew by each call. */
+function withoutChance(text: string): string {
+  return text
+    .replace(/\b[0-9a-f]{32}\b/g, 'RANDOM')
+    .replace(/opaque="[^"]*"|nonce="[^"]*"/g, 'RANDOM')
+    .replace(/[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} [\d:]{8} GMT/g, 'DATE')
+}
+
+function comparableHeaders(headers: Record<string, string | string[]>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(headers)
+      .filter(([name]) => name !== 'date')
+      .map(([name, value]) => [name, withoutChance(Array.isArray(value) ? value.join(', ') : value)])
+      .sort(),
+  )
+}
+
+/** JSON is compared as values: httpbin's own order of keys is not the point. */
+function comparableBody(content: Buffer): unknown {
+  const text = withoutChance(content.toString('latin1'))
+  try {
+    return JSON.parse(text)
+  } catch {
+    return text
+  }
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: the JSON of another program
+function fromRequests(line: any): Outcome {
+  if (line.error) return { error: line.error }
+  const { ok, status, reason, url, history, links, cookies, method } = line
+  return { ok, status, reason, url, headers: comparableHeaders(line.headers), body: comparableBody(Buffer.from(line.content, 'base64')), history, links, cookies, method }
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: an envelope
+function fromEnvelope(envelope: any): Outcome {
+  if (envelope.error) return { error: envelope.error.type }
+  const { ok, status, reason, url, links, cookies } = envelope
+  return {
+    ok,
+    status,
+    reason,
+    url,
+    headers: comparableHeaders(envelope.headers),
+    body: comparableBody(Buffer.from(envelope.base64 ?? '', 'base64')),
+    // biome-ignore lint/suspicious/noExplicitAny: an envelope
+    history: envelope.history.map((hop: any) => ({ status: hop.status, url: hop.url, method: hop.method })),
+    links,
+    cookies,
+    method: envelope.request.method,
+  }
+}
+
+/** Requests' `text`, which the envelope must give for every body that it gives as text. */
+const textOf = (envelope: { text?: string }): string | undefined => envelope.text
+
+describe('the same calls as Python Requests makes', () => {
+  let httpbin: ChildProcess
+  let gateway: TestGateway
+  let origin: string
+  // biome-ignore lint/suspicious/noExplicitAny: the JSON of another program
+  const expected = new Map<string, any>()
+
+  before(async () => {
+    const port = await freePort()
+    origin = `http://127.0.0.1:${port}`
+    httpbin = await startHttpbin(port)
+    const input = JSON.stringify(CASES.map((one) => ({ ...one, headers: HEADERS })))
+    const python = spawnSync('python3', [join(import.meta.dirname, 'with-requests.py'), origin], { input, encoding: 'utf8', maxBuffer: 1e9 })
+    assert.equal(python.status, 0, python.stderr)
+    for (const line of python.stdout.trim().split('\n')) expected.set(JSON.parse(line).name, JSON.parse(line))
+    gateway = await startGateway({
+      adapters: [{ name: 'httpbin', mount: `${origin}/`, egress: { allow: ['127.0.0.0/8'] }, retry: { total: 0 }, breaker: 'off' }],
+    })
+  })
+
+  after(async () => {
+    await gateway?.stop()
+    httpbin?.kill()
+  })
+
+  const descriptor = ({ url, headers, ...ask }: Ask): object => ({ ...ask, url: origin + url, headers: { ...HEADERS, ...headers } })
+
+  for (const { name, ask } of CASES) {
+    test(name, async () => {
+      const wanted = expected.get(name)
+      const raw = await gateway.call({ ...descriptor(ask), decode: 'base64' })
+      assert.deepEqual(fromEnvelope(raw.envelope), fromRequests(wanted))
+      const read = await gateway.call(descriptor(ask))
+      const text = textOf(read.envelope as { text?: string })
+      if (text !== undefined) assert.equal(withoutChance(text), withoutChance(wanted.text))
+    })
+  }
+})
