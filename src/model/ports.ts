@@ -141,6 +141,34 @@ export interface Logger {
   log(level: LogLevel, event: string, fields?: Readonly<Record<string, string | number | boolean | null | undefined>>): void
 }
 
+/** One finished call, or refusal at the door, as its log line tells it. */
+export interface CallLine {
+  readonly requestId: string
+  readonly caller: string | null
+  readonly entrance: string
+  readonly adapter: string | null
+  readonly method: string | null
+  /** The logger writes scheme, host and path of it alone. */
+  readonly url: string | null
+  /** The upstream's; null where none answered. */
+  readonly status: number | null
+  readonly error: ErrorType | null
+  readonly source: 'upstream' | 'gateway'
+  readonly sent: 'no' | 'maybe' | 'yes'
+  readonly attempts: number
+  readonly durationMs: number
+  readonly queuedMs: number
+  readonly breaker: 'closed' | 'open' | 'half-open' | null
+  /** Name and version, such as `github-token@3`. */
+  readonly credential: string | null
+  readonly bytesOut: number
+  readonly bytesIn: number
+}
+
+export interface CallLog {
+  callLine(call: CallLine): void
+}
+
 /** Where the outcomes of calls with an idempotency key are remembered. Throws Overloaded where the store is away. */
 export interface IdempotencyStore {
   /**
