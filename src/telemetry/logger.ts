@@ -1,0 +1,151 @@
+// JSON lines, one object each, made of allow-listed fields alone: what is not on the list does not reach a log, whoever passes
+// it. One line a call, written past pino's serialisers because it is on the hot path; everything else goes through pino.
+import { pino } from 'pino'
+import pretty from 'pino-pretty'
+import type { CallLine, CallLog, Logger, LogLevel } from '../model/ports.ts'
+import { createLineLimit } from './line-limit.ts'
+
+export interface LoggerOptions {
+  /** Lines below it are dropped. 'silent': none at all. */
+  readonly level: LogLevel | 'silent'
+  /** For a person at a terminal; else one JSON object a line. */
+  readonly pretty: boolean
+  /** Default: standard output, written off the event loop; lines past 4 MiB of backlog are dropped rather than waited for. */
+  readonly destination?: { write(line: string): unknown }
+}
+
+export interface ProcessLogger extends Logger, CallLog {
+  setLevel(level: LogLevel | 'silent'): void
+  /** Hands over what is buffered; for the end of the process. */
+  flush(): void
+}
+
+type FieldValue = string | number | boolean | null | undefined
+
+/** Everything that a line may hold beside level, time and event. Values of secrets, headers and bodies have no field. */
+const FIELDS: ReadonlySet<string> = new Set([
+  ...['requestId', 'caller', 'entrance', 'adapter', 'origin', 'method', 'url', 'status', 'error', 'source', 'sent', 'attempts'],
+  ...['durationMs', 'queuedMs', 'breaker', 'credential', 'bytesOut', 'bytesIn', 'suppressed'],
+  ...['because', 'from', 'to', 'store', 'name', 'version', 'count', 'afterMs', 'until', 'code', 'syscall', 'where'],
+  ...['file', 'line', 'key', 'address', 'port', 'mount', 'signal', 'node', 'pid'],
+])
+const MAX_VALUE = 1024
+// C0, DEL, C1 and the Unicode line ends: what could end a line or drive a terminal.
+const CONTROL = /[\p{Cc}\u2028\u2029]/u
+const CONTROLS = /[\p{Cc}\u2028\u2029]/gu
+
+/** Safe to print: cut at 1,024 characters, control characters shown as \xNN or \uNNNN. */
+function printable(value: string): string {
+  const cut = value.length > MAX_VALUE ? `${value.slice(0, MAX_VALUE)}…` : value
+  if (!CONTROL.test(cut)) return cut
+  return cut.replace(CONTROLS, (character) => {
+    const code = character.charCodeAt(0).toString(16)
+    return code.length > 2 ? `\\u${code.padStart(4, '0')}` : `\\x${code.padStart(2, '0')}`
+  })
+}
+
+/** Scheme, host and path: the query may hold keys, userinfo may hold a password. */
+function withoutQuery(url: string): string {
+  const end = url.search(/[?#]/)
+  const path = end < 0 ? url : url.slice(0, end)
+  const authority = path.indexOf('://') + 3
+  if (authority < 3) return path
+  const slash = path.indexOf('/', authority)
+  const at = path.lastIndexOf('@', slash < 0 ? path.length : slash)
+  return at < authority ? path : path.slice(0, authority) + path.slice(at + 1)
+}
+
+function allowed(fields: Readonly<Record<string, FieldValue>>): Record<string, FieldValue> {
+  const kept: Record<string, FieldValue> = {}
+  for (const [name, value] of Object.entries(fields)) {
+    if (!FIELDS.has(name)) continue
+    if (typeof value === 'string') kept[name] = printable(name === 'url' ? withoutQuery(value) : value)
+    else if (value === null || typeof value === 'number' || typeof value === 'boolean') kept[name] = value
+  }
+  return kept
+}
+
+function openDestination(options: LoggerOptions): { write(line: string): void; flush(): void } {
+  const given = options.destination
+  if (options.pretty) {
+    const format = pretty.prettyFactory({ messageKey: 'event', translateTime: 'SYS:HH:MM:ss.l', colorize: !given })
+    const target = given ?? process.stdout
+    return { write: (line) => void target.write(format(line)), flush: () => {} }
+  }
+  if (given) return { write: (line) => void given.write(line), flush: () => {} }
+  const stdout = pino.destination({ dest: 1, sync: false, minLength: 4096, maxLength: 4 * 1024 * 1024, periodicFlush: 100 })
+  stdout.on('error', () => {}) // a log that cannot be written has nowhere to say so, and must not end the process
+  return { write: (line) => void stdout.write(line), flush: () => stdout.flushSync() }
+}
+
+export function createLogger(options: LoggerOptions): ProcessLogger {
+  const destination = openDestination(options)
+  const logger = pino(
+    {
+      level: options.level,
+      base: null,
+      messageKey: 'event',
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: (label) => ({ level: label }) },
+    },
+    { write: destination.write },
+  )
+  const limit = createLineLimit()
+  const timestamp = createTimestamp()
+  return {
+    log(level, event, fields = {}) {
+      if (!logger.isLevelEnabled(level)) return
+      const verdict = level === 'fatal' ? { suppressed: 0 } : limit.admit(event, performance.now())
+      if (verdict === null) return
+      logger[level](allowed(verdict.suppressed > 0 ? { ...fields, suppressed: verdict.suppressed } : fields), printable(event))
+    },
+    callLine(call) {
+      const level = call.error === 'InternalError' ? 'error' : 'info'
+      if (logger.isLevelEnabled(level)) destination.write(formatCallLine(call, level, timestamp()))
+    },
+    setLevel(level) {
+      logger.level = level
+    },
+    flush: destination.flush,
+  }
+}
+
+function formatCallLine(call: CallLine, level: string, time: string): string {
+  const line = {
+    level,
+    time,
+    requestId: call.requestId,
+    caller: call.caller === null ? null : printable(call.caller),
+    entrance: call.entrance,
+    adapter: call.adapter,
+    method: call.method === null ? null : printable(call.method),
+    url: call.url === null ? null : printable(withoutQuery(call.url)),
+    status: call.status,
+    error: call.error,
+    source: call.source,
+    sent: call.sent,
+    attempts: call.attempts,
+    durationMs: Math.round(call.durationMs * 1000) / 1000,
+    queuedMs: Math.round(call.queuedMs * 1000) / 1000,
+    breaker: call.breaker,
+    credential: call.credential,
+    bytesOut: call.bytesOut,
+    bytesIn: call.bytesIn,
+    event: 'call',
+  }
+  return `${JSON.stringify(line)}\n`
+}
+
+/** RFC 3339 with milliseconds; formatted once a millisecond. */
+function createTimestamp(): () => string {
+  let at = 0
+  let text = ''
+  return () => {
+    const now = Date.now()
+    if (now !== at) {
+      at = now
+      text = new Date(now).toISOString()
+    }
+    return text
+  }
+}

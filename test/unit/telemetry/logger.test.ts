@@ -1,0 +1,142 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import type { CallLine } from '../../../src/model/ports.ts'
+import { createLineLimit } from '../../../src/telemetry/line-limit.ts'
+import { createLogger, type LoggerOptions } from '../../../src/telemetry/logger.ts'
+
+function aLogger(over: Partial<LoggerOptions> = {}) {
+  const lines: string[] = []
+  const logger = createLogger({ level: 'info', pretty: false, destination: { write: (line) => lines.push(line) }, ...over })
+  return { logger, lines, parsed: () => lines.map((line) => JSON.parse(line) as Record<string, unknown>) }
+}
+
+const CALL: CallLine = {
+  requestId: 'r-1',
+  caller: 'billing',
+  entrance: 'requests',
+  adapter: 'github',
+  method: 'GET',
+  url: 'https://api.github.com/repos?token=canary#part',
+  status: 200,
+  error: null,
+  source: 'upstream',
+  sent: 'yes',
+  attempts: 1,
+  durationMs: 12.34567,
+  queuedMs: 0,
+  breaker: 'closed',
+  credential: 'github-token@3',
+  bytesOut: 0,
+  bytesIn: 100,
+}
+
+describe('logger', () => {
+  test('a call is one line with its facts, without the query of its URL', () => {
+    const { logger, lines, parsed } = aLogger()
+    logger.callLine(CALL)
+    const [line] = parsed()
+    assert.equal(lines.length, 1)
+    assert.match(lines[0] ?? '', /^[^\n]*\n$/)
+    assert.match(String(line?.time), /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/)
+    const { time: _, ...facts } = line ?? {}
+    assert.deepEqual(facts, {
+      ...CALL,
+      url: 'https://api.github.com/repos',
+      durationMs: 12.346,
+      level: 'info',
+      event: 'call',
+    })
+  })
+
+  for (const [name, url, shown] of [
+    ['userinfo', 'https://user:canary@host/p', 'https://host/p'],
+    ['userinfo without a path', 'https://user:canary@host?x=@y', 'https://host'],
+    ['an @ in the path', 'https://host/a@b', 'https://host/a@b'],
+    ['no scheme', 'host/p?canary', 'host/p'],
+  ] as const)
+    test(`a URL with ${name} is shown as ${shown}`, () => {
+      const { logger, parsed } = aLogger()
+      logger.callLine({ ...CALL, url })
+      assert.equal(parsed()[0]?.url, shown)
+    })
+
+  test('a fault of our own is an error line', () => {
+    const { logger, parsed } = aLogger({ level: 'error' })
+    logger.callLine({ ...CALL, error: 'InternalError' })
+    logger.callLine(CALL)
+    assert.deepEqual(
+      parsed().map((line) => [line.level, line.error]),
+      [['error', 'InternalError']],
+    )
+  })
+
+  test('fields that are not on the list are dropped', () => {
+    const { logger, lines, parsed } = aLogger()
+    logger.log('warn', 'breaker', { adapter: 'github', password: 'canary', Authorization: 'canary', headers: 'canary' })
+    assert.ok(!(lines[0] ?? '').includes('canary'))
+    assert.equal(parsed()[0]?.adapter, 'github')
+    assert.equal(parsed()[0]?.level, 'warn')
+    assert.equal(parsed()[0]?.event, 'breaker')
+  })
+
+  test('objects passed against the types are dropped too', () => {
+    const { logger, lines } = aLogger()
+    const fields = { because: new Error('canary'), name: { value: 'canary' } } as unknown as Record<string, string>
+    logger.log('error', 'store', fields)
+    assert.ok(!(lines[0] ?? '').includes('canary'))
+  })
+
+  test('a value cannot forge a line or drive a terminal, plain or pretty', () => {
+    const evil = 'x\n{"level":"fatal"}\r\u001b[2J\u009b1m\u2028y'
+    for (const pretty of [false, true]) {
+      const { logger, lines } = aLogger({ pretty })
+      logger.callLine({ ...CALL, caller: evil, url: `https://h/${evil}`, method: evil })
+      logger.log('info', evil, { because: evil })
+      assert.equal(lines.length, 2)
+      for (const line of lines) assert.doesNotMatch(line.replaceAll('\n', ''), /[\p{Cc}\u2028]/u)
+      assert.ok(!lines.join('').includes('\n{"level":"fatal"}'))
+    }
+  })
+
+  test('a very long value is cut', () => {
+    const { logger, parsed } = aLogger()
+    logger.log('info', 'config', { because: 'x'.repeat(100_000) })
+    assert.equal(String(parsed()[0]?.because).length, 1025)
+  })
+
+  test('the level can be changed while running', () => {
+    const { logger, parsed } = aLogger({ level: 'warn' })
+    logger.callLine(CALL)
+    logger.log('debug', 'early')
+    logger.setLevel('debug')
+    logger.log('debug', 'late')
+    logger.callLine(CALL)
+    assert.deepEqual(
+      parsed().map((line) => line.event),
+      ['late', 'call'],
+    )
+  })
+
+  test('a flood of one event is cut and counted, other events and calls are not', () => {
+    const { logger, parsed } = aLogger()
+    for (let i = 0; i < 500; i++) {
+      logger.log('warn', 'flapping')
+      logger.callLine(CALL)
+    }
+    logger.log('warn', 'quiet')
+    const count = (event: string) => parsed().filter((line) => line.event === event).length
+    assert.ok(count('flapping') >= 50 && count('flapping') < 100, `${count('flapping')} lines`)
+    assert.equal(count('call'), 500)
+    assert.equal(count('quiet'), 1)
+  })
+})
+
+describe('line limit', () => {
+  test('after a flood the next line says how many were left out', () => {
+    const limit = createLineLimit(2, 1)
+    assert.deepEqual(
+      [0, 0, 0, 10, 1100, 1101].map((now) => limit.admit('breaker', now)),
+      [{ suppressed: 0 }, { suppressed: 0 }, null, null, { suppressed: 2 }, null],
+    )
+  })
+})
