@@ -23,8 +23,8 @@ const BYTES: Readonly<Record<string, number>> = {
 /** The commonest mistake is seconds, as Requests counts them; the contract fixes these words. */
 export const DURATION_HINT = 'milliseconds; for seconds write "3.05s"'
 
-const RATE_FAULT = 'is a whole number of at least 1 per second, minute or hour: "100/s", "600/m", "5000/h"'
-const PERCENT_FAULT = 'is a share: a number from 0 to 1, or a percentage such as "50%"'
+const RATE_FAULT = 'must be a whole number of at least 1 per second, minute or hour: "100/s", "600/m", "5000/h"'
+const PERCENT_FAULT = 'must be a share: a number from 0 to 1, or a percentage such as "50%"'
 
 const good = <T>(value: T): Reading<T> => ({ ok: true, value })
 const bad = (fault: string): { readonly ok: false; readonly fault: string } => ({ ok: false, fault })
@@ -43,22 +43,22 @@ const isWhole = (value: number): boolean => Number.isSafeInteger(value) && value
 
 /** Milliseconds. A whole number of them, or a string with its unit: ms, s, m (minutes), h. 0 is a duration. */
 export function parseDuration(value: number | string): Reading<number> {
-  if (typeof value === 'number') return isWhole(value) ? good(value) : bad(`is a whole number of ${DURATION_HINT}`)
+  if (typeof value === 'number') return isWhole(value) ? good(value) : bad(`must be a whole number of ${DURATION_HINT}`)
   const match = DURATION.exec(value)
-  if (!match) return bad(`is a whole number of ${DURATION_HINT}; the units are ms, s, m and h`)
+  if (!match) return bad(`must be a whole number of ${DURATION_HINT}; the units are ms, s, m and h`)
   const ms = wholeProduct(match[1] as string, MS[match[2] as string] as number)
-  return ms === null ? bad(`does not come to a whole number of ${DURATION_HINT}`) : good(ms)
+  return ms === null ? bad(`must come to a whole number of ${DURATION_HINT}`) : good(ms)
 }
 
 /** Bytes. A whole number of them, or a string: KiB, MiB, GiB are powers of 1024; B, KB, MB, GB powers of 1000. 0 is a size. */
 export function parseSize(value: number | string): Reading<number> {
   if (typeof value === 'number')
-    return isWhole(value) ? good(value) : bad('is a whole number of bytes, or a string such as "64KiB"')
+    return isWhole(value) ? good(value) : bad('must be a whole number of bytes, or a string such as "64KiB"')
   const match = SIZE.exec(value)
   if (!match)
-    return bad('is a number of bytes, or a string such as "64KiB" or "10MiB"; the units are B, KiB, MiB, GiB, KB, MB and GB')
+    return bad('must be a number of bytes, or a string such as "64KiB" or "10MiB"; the units are B, KiB, MiB, GiB, KB, MB and GB')
   const bytes = wholeProduct(match[1] as string, BYTES[match[2] as string] as number)
-  return bytes === null ? bad('does not come to a whole number of bytes; write it in a smaller unit') : good(bytes)
+  return bytes === null ? bad('must come to a whole number of bytes; write it in a smaller unit') : good(bytes)
 }
 
 /** So many in each `perMs` milliseconds: "100/s" is 100 in 1000 ms; also /m and /h. */
