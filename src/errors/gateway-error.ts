@@ -57,3 +57,13 @@ export class GatewayError extends Error {
     return isA(this.type, name)
   }
 }
+
+/** The same failure, shown with the head of the answer that led to it. */
+export function withResponse(error: GatewayError, response: PartialResponse): GatewayError {
+  const { type, message, sent, status, detail, retryAfter, privateDetail, staleConnection } = error
+  return new GatewayError(type, message, {
+    ...{ sent, status, detail, staleConnection, response, cause: error },
+    ...(retryAfter !== undefined && { retryAfter }),
+    ...(privateDetail !== undefined && { privateDetail }),
+  })
+}

@@ -28,9 +28,9 @@ export interface Routes {
 export interface CookieJar {
   /** Value of the Cookie header for that URL, or null. */
   header(url: PreparedUrl): string | null
-  /** Takes the set-cookie values of an answer. Returns name and value of those the answer set, for the envelope. */
-  store(url: PreparedUrl, setCookies: readonly string[]): readonly (readonly [name: string, value: string])[]
-  /** True where something changed since the jar was opened. */
+  /** Takes the set-cookie values of an answer. Returns name and value of those the answer set, null where it removed one. */
+  store(url: PreparedUrl, setCookies: readonly string[]): readonly (readonly [name: string, value: string | null])[]
+  /** True where something changed since the jar was opened, or its expiry is due to be put off. */
   readonly changed: boolean
 }
 
@@ -59,10 +59,29 @@ export interface Secret {
 
 export interface Secrets {
   /**
-   * Synchronous when the secret is in memory, which is the rule. Checks origin and caller bindings.
+   * Synchronous when the secret is in memory, which is the rule. Checks origin and caller bindings. Answers the same object
+   * for as long as the version stands.
    * Throws UnknownCredential (no such name, or not for this origin or caller) or CredentialUnavailable.
    */
   find(name: string, use: { readonly origin: string; readonly caller: string }): Secret | Promise<Secret>
+}
+
+/** All sealed records by name, and a digest that differs whenever one of them does. */
+export interface SecretSnapshot {
+  readonly digest: string
+  readonly records: ReadonlyMap<string, string>
+}
+
+/** Where sealed secrets are kept: opaque text under a name. Rejects with Overloaded where the store is away. */
+export interface SecretStore {
+  /** null: all is still as it was when `digest` was given. */
+  load(digest: string | null): Promise<SecretSnapshot | null>
+  /** The greatest version that name ever had, deleted ones included; 0: none. */
+  version(name: string): Promise<number>
+  /** False, and nothing written, where `version` is not the one after the greatest: somebody else was first. */
+  put(name: string, version: number, record: string): Promise<boolean>
+  /** False: there was none. Its version number is kept, so that a successor is never taken for a roll-back. */
+  delete(name: string): Promise<boolean>
 }
 
 export interface AuditIntent {

@@ -1,0 +1,120 @@
+// Outcome → envelope: the answer of every call, success or not, in the contract's shape and key order. The upstream's JSON is
+// spliced in as its own bytes between two prepared pieces; it is never parsed and written again.
+import type { ErrorType } from '../errors/catalogue.ts'
+import type { GatewayError, PartialResponse, Sent } from '../errors/gateway-error.ts'
+import type { Answer } from '../model/gateway-port.ts'
+import { greaterSent, type Trail } from '../model/trail.ts'
+import type { UpstreamResponse } from '../model/upstream-response.ts'
+import { errorJson, retryAfterSeconds } from './error-json.ts'
+import { type MergedHeaders, mergeHeaders, objectText } from './headers-json.ts'
+import { attemptsJson, historyJson, milliseconds } from './ledger-json.ts'
+import { parseLinks } from './links.ts'
+import type { BodyView } from './read-body.ts'
+import { requestJson } from './request-json.ts'
+import { type Source, sourceOf } from './source.ts'
+
+/** A full answer, with the fault that its body turned out to have; or a failure. */
+export type Outcome =
+  | { readonly response: UpstreamResponse; readonly body: BodyView; readonly error: GatewayError | null }
+  | { readonly response?: null; readonly body?: null; readonly error: GatewayError }
+
+export interface EnvelopeFacts {
+  readonly requestId: string
+  readonly trail: Trail
+  /** The caller has admin rights: internal addresses and private details are shown. */
+  readonly admin: boolean
+  /** An idempotent method or an idempotency key: repeating the call is safe even if it arrived. */
+  readonly repeatable: boolean
+  /** Show the prepared body in `request`. */
+  readonly inspect: boolean
+  /** ms since the call came in. */
+  readonly totalMs: number
+  readonly isGlobalUnicast: (address: string) => boolean
+}
+
+/** The answer, and what the record of the call needs to know of it. */
+export interface BuiltEnvelope extends Answer {
+  readonly ok: boolean
+  readonly upstreamStatus: number | null
+  readonly errorType: ErrorType | null
+  /** The greatest of all attempts' and the error's. */
+  readonly sent: Sent
+  readonly source: Source
+}
+
+const NO_BODY: BodyView = { kind: 'none' }
+const NO_HEADERS: MergedHeaders = new Map()
+
+export function buildEnvelope(outcome: Outcome, facts: EnvelopeFacts): BuiltEnvelope {
+  const { error } = outcome
+  const head = outcome.response ?? error?.response ?? null
+  const sent = error === null ? 'yes' : greaterSent(facts.trail.sent(), error.sent)
+  const ok = error === null && head !== null && head.status < 400
+  const source = sourceOf(error, facts.trail.attempts.length)
+  return {
+    status: error === null ? 200 : error.status,
+    retryAfterSeconds: retryAfterSeconds(error),
+    chunks: splice(
+      outcome.body ?? NO_BODY,
+      opening(ok, head, outcome.body ?? NO_BODY, facts),
+      closing(outcome, facts, sent, source),
+    ),
+    ok,
+    upstreamStatus: head?.status ?? null,
+    errorType: error?.type ?? null,
+    sent,
+    source,
+  }
+}
+
+/** Up to and including `links`. */
+function opening(ok: boolean, head: PartialResponse | null, body: BodyView, { trail }: EnvelopeFacts): string {
+  const headers = head === null ? NO_HEADERS : mergeHeaders(head.rawHeaders)
+  const link = headers.get('link')
+  const encoding = body.kind === 'json' || body.kind === 'text' ? JSON.stringify(body.encoding) : 'null'
+  return (
+    `{"ok":${ok},"status":${head === null ? 'null' : head.status},"reason":${head === null ? 'null' : JSON.stringify(head.reason)}` +
+    `,"url":${JSON.stringify(trail.url)},"headers":${objectText(headers)},"encoding":${encoding}` +
+    `,"links":${typeof link === 'string' ? objectText(parseLinks(link)) : '{}'}`
+  )
+}
+
+/** From `bytes` to the end. */
+function closing(outcome: Outcome, facts: EnvelopeFacts, sent: Sent, source: Source): string {
+  const { trail, admin } = facts
+  const { response, error } = outcome
+  const last = trail.attempts.at(-1)
+  const elapsed = response?.elapsed ?? (error?.response ? (last?.firstByte ?? null) : null)
+  const mayShow = admin ? () => true : facts.isGlobalUnicast
+  return (
+    `,"bytes":${response?.body.length ?? 0},"cookies":${objectText(trail.cookies)},"history":${historyJson(trail.history)}` +
+    `,"request":${requestJson(trail.outgoing, facts.inspect)},"elapsed":${milliseconds(elapsed)}` +
+    `,"timings":{"queued":${milliseconds(trail.queuedMs)},"connect":${milliseconds(last?.connect ?? null)}` +
+    `,"firstByte":${milliseconds(last?.firstByte ?? null)},"total":${milliseconds(facts.totalMs)}}` +
+    `,"attempts":${attemptsJson(trail.attempts, mayShow)},"notRetried":${JSON.stringify(trail.notRetried)}` +
+    `,"adapter":${JSON.stringify(trail.adapter)},"breaker":${JSON.stringify(trail.breaker)}` +
+    `${trail.cache === null ? '' : `,"cache":"${trail.cache}"`}${trail.replayed ? ',"replayed":true' : ''}` +
+    `,"warnings":${JSON.stringify(trail.warnings)},"requestId":${JSON.stringify(facts.requestId)},"source":"${source}"` +
+    `,"error":${error === null ? 'null' : errorJson(error, { sent, repeatable: facts.repeatable, admin })}}`
+  )
+}
+
+/** Text goes into one piece with what stands around it; bytes stay their own piece and are not copied. */
+function splice(body: BodyView, opening: string, closing: string): readonly Uint8Array[] {
+  switch (body.kind) {
+    case 'none':
+      return [Buffer.from(opening + closing)]
+    case 'text':
+      return [Buffer.from(`${opening},"text":${JSON.stringify(body.text)}${closing}`)]
+    case 'json':
+      return [Buffer.from(`${opening},"json":`), body.bytes, Buffer.from(closing)]
+    case 'base64':
+      return [
+        Buffer.from(`${opening},"base64":"`),
+        Buffer.from(body.bytes.toString('base64'), 'latin1'),
+        Buffer.from(`"${closing}`),
+      ]
+    default:
+      return body satisfies never
+  }
+}
