@@ -1,0 +1,71 @@
+// What makes a scheme: its name, the schema of its values, and how it opens them. Adding one is a file in schemes/ and its
+// line in the list there; the command line's questions and checks follow from the schema.
+import { z } from 'zod'
+import { GatewayError } from '../errors/gateway-error.ts'
+import type { CredentialScheme, OpenCredential } from '../model/credential-scheme.ts'
+import type { SecretScheme } from '../model/ports.ts'
+
+type Fields = Readonly<Record<string, z.ZodType<string>>>
+
+export interface Scheme extends CredentialScheme {
+  /** Every value is a string; unknown keys are not taken. */
+  readonly values: z.ZodType<Record<string, string>>
+  /** The values' names in the order in which a person is asked for them. */
+  readonly fields: readonly string[]
+}
+
+export function defineScheme<F extends Fields>(definition: {
+  readonly name: SecretScheme
+  readonly place: CredentialScheme['place']
+  readonly fields: F
+  /** Doubts about the values together; a message for people, or null. */
+  readonly refuse?: (values: { readonly [K in keyof F]: string }) => string | null
+  open(values: { readonly [K in keyof F]: string }): OpenCredential
+}): Scheme {
+  type Values = { readonly [K in keyof F]: string }
+  const doubt = definition.refuse ?? (() => null)
+  const values = z.strictObject(definition.fields).superRefine((given, context) => {
+    const message = doubt(given as Values)
+    if (message) context.addIssue({ code: 'custom', message })
+  }) as unknown as z.ZodType<Record<string, string>>
+  const fields = Object.keys(definition.fields)
+  return {
+    name: definition.name,
+    place: definition.place,
+    values,
+    fields,
+    open(given) {
+      const known = Object.fromEntries(fields.map((field) => [field, given[field]]))
+      const checked = values.safeParse(known)
+      if (!checked.success)
+        throw new GatewayError('InvalidHeader', `credential of scheme ${definition.name}: ${faultsOf(checked.error)}`)
+      return definition.open(checked.data as Values)
+    },
+  }
+}
+
+/** "token: must not be empty; name: …". The messages are ours and hold no value. */
+export function faultsOf(error: z.ZodError): string {
+  return error.issues
+    .map((issue) => (issue.path.length > 0 ? `${issue.path.join('.')}: ${issue.message}` : issue.message))
+    .join('; ')
+}
+
+const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
+const HEADER_VALUE = /^(?![\t ])[\t\x20-\x7e\x80-\xff]*$/
+// biome-ignore lint/suspicious/noControlCharactersInRegex: those are what it keeps out
+const CONTROL = /[\x00-\x1f\x7f]/
+const RESERVED = /^(?:host|content-length|transfer-encoding|connection|keep-alive|upgrade|te|trailer|expect|proxy-.*)$/i
+
+/** contract, "Refused (InvalidHeader)". */
+export const headerValue = z
+  .string()
+  .regex(HEADER_VALUE, 'must be header text: no leading space, no control characters, no characters beyond U+00FF')
+export const headerName = z
+  .string()
+  .regex(TOKEN, 'must be a header name')
+  .refine((name) => !RESERVED.test(name), 'is a header that Sallyport itself sets')
+/** Any text but lone surrogates, which no encoding can carry. */
+export const anyText = z.string().refine((text) => text.isWellFormed(), 'must be well-formed Unicode')
+/** Text that may stand in a header in some encoding. */
+export const plainText = anyText.refine((text) => !CONTROL.test(text), 'must not hold control characters')

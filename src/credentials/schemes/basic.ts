@@ -1,0 +1,11 @@
+// RFC 7617.
+import { basicCredentials } from '../basic-encoding.ts'
+import { anyText, defineScheme } from '../scheme.ts'
+import { staticHeader } from '../static-injection.ts'
+
+export const basic = defineScheme({
+  name: 'basic',
+  place: 'request',
+  fields: { username: anyText, password: anyText },
+  open: ({ username, password }) => staticHeader('Authorization', basicCredentials(username, password), 'Basic ***'),
+})

@@ -1,0 +1,10 @@
+// RFC 6750 §2.1.
+import { defineScheme, headerValue } from '../scheme.ts'
+import { staticHeader } from '../static-injection.ts'
+
+export const bearer = defineScheme({
+  name: 'bearer',
+  place: 'request',
+  fields: { token: headerValue.min(1, 'must not be empty') },
+  open: ({ token }) => staticHeader('Authorization', `Bearer ${token}`, 'Bearer ***'),
+})

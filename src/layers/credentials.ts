@@ -1,0 +1,149 @@
+// Secrets exist only below this line: finds the credential that the plan names, puts it into the request, answers a challenge,
+// and writes down the masked view of what goes out. Which credential it is was decided in policy/; how it is put in, in credentials/.
+import { GatewayError } from '../errors/gateway-error.ts'
+import type { CallContext } from '../model/call-context.ts'
+import {
+  type CredentialScheme,
+  type Dialogue,
+  type Injection,
+  NO_INJECTION,
+  type OpenCredential,
+} from '../model/credential-scheme.ts'
+import type { Dispatch, Layer } from '../model/dispatch.ts'
+import { getHeader, type HeaderList, setHeader, withoutHeader } from '../model/header-list.ts'
+import type { CredentialChoice, HopRequest } from '../model/hop.ts'
+import { maskedView, withQueryPair } from '../model/outgoing-view.ts'
+import type { Secret, SecretScheme, Secrets } from '../model/ports.ts'
+import { headerValues, type UpstreamResponse } from '../model/upstream-response.ts'
+
+export interface CredentialPorts {
+  readonly secrets: Secrets
+  readonly schemes: Readonly<Record<SecretScheme, CredentialScheme>>
+}
+
+type StoredChoice = Extract<CredentialChoice, { kind: 'stored' }>
+type GivenAuth = Extract<CredentialChoice, { kind: 'given' }>['auth']
+
+export function credentials({ secrets, schemes }: CredentialPorts): Layer {
+  // Keyed by identity: a new version is a new object, and what nobody holds any more is forgotten by itself.
+  const opened = new WeakMap<Secret | GivenAuth, OpenCredential>()
+  const open = (key: Secret | GivenAuth, scheme: SecretScheme, values: Readonly<Record<string, string>>): OpenCredential => {
+    const known = opened.get(key)
+    if (known) return known
+    const fresh = schemes[scheme].open(values)
+    opened.set(key, fresh)
+    return fresh
+  }
+
+  const openStored = async (choice: StoredChoice, request: HopRequest, context: CallContext): Promise<OpenCredential> => {
+    refuseUnsafe(choice, request)
+    const found = secrets.find(choice.name, { origin: request.url.origin, caller: context.caller.name })
+    const secret = found instanceof Promise ? await found : found
+    if (schemes[secret.scheme].place !== 'request') throw wrongPlace(secret, request)
+    context.trail.credential = `${secret.name}@${secret.version}`
+    return open(secret, secret.scheme, secret.values)
+  }
+
+  return (next) => async (request, context) => {
+    const choice = request.plan.credential
+    if (choice.kind === 'none') {
+      context.trail.outgoing = maskedView(request)
+      return next(request, context)
+    }
+    const credential =
+      choice.kind === 'given' ? open(choice.auth, choice.auth.type, choice.auth) : await openStored(choice, request, context)
+    const bare = withoutCallersOwn(request, context)
+    const response = await send(bare, credential.inject(bare), next, context)
+    return credential.dialogue ? converse(credential, credential.dialogue, bare, response, next, context) : response
+  }
+}
+
+function send(request: HopRequest, injection: Injection, next: Dispatch, context: CallContext): Promise<UpstreamResponse> {
+  const attached = injection === NO_INJECTION ? request : withInjection(request, injection)
+  context.trail.outgoing = maskedView(attached, injection)
+  return next(attached, context)
+}
+
+/** Each 401 that is answered becomes history, and its cookies go out with the answer, as in Requests. */
+async function converse(
+  credential: OpenCredential,
+  dialogue: Dialogue,
+  first: HopRequest,
+  challenge: UpstreamResponse,
+  next: Dispatch,
+  context: CallContext,
+): Promise<UpstreamResponse> {
+  let request = first
+  let response = challenge
+  for (let answered = 0; response.status === 401 && dialogue.challenged(request, response, answered); answered++) {
+    context.cancellation.throwIfCancelled()
+    const { status, reason, rawHeaders, elapsed } = response
+    context.trail.history.push({ method: request.method, status, reason, url: request.url.href, rawHeaders, elapsed })
+    request = takeCookies(request, rawHeaders, context)
+    context.trail.waited(0, 'renewed credential')
+    response = await send(request, credential.inject(request), next, context)
+  }
+  if (response.status !== 401) dialogue.accepted(request, response)
+  return response
+}
+
+function withInjection(request: HopRequest, injection: Injection): HopRequest {
+  let headers = request.headers
+  for (const header of injection.headers) headers = setHeader(headers, header.name, header.value)
+  const { query } = injection
+  return query ? { ...request, headers, url: withQueryPair(request.url, query.name, query.value) } : { ...request, headers }
+}
+
+/** contract: any credential beats the caller's Authorization header, which then gives a warning. */
+function withoutCallersOwn(request: HopRequest, context: CallContext): HopRequest {
+  if (getHeader(request.headers, 'authorization') === undefined) return request
+  context.trail.warn('the Authorization header was not sent: the credential of this request takes its place')
+  return { ...request, headers: withoutHeader(request.headers, 'authorization') }
+}
+
+/** The cookies that the answer set, in the jar and in the request that follows it on the same hop. */
+function takeCookies(request: HopRequest, rawHeaders: readonly string[], context: CallContext): HopRequest {
+  const setCookies = headerValues(rawHeaders, 'set-cookie')
+  if (setCookies.length === 0) return request
+  const touched = new Set<string>()
+  for (const [name, value] of context.jar.store(request.url, setCookies)) {
+    touched.add(name)
+    if (value === null) context.trail.cookies.delete(name)
+    else context.trail.cookies.set(name, value)
+  }
+  const kept = cookiePairs(getHeader(request.headers, 'cookie')).filter((pair) => !touched.has(cookieName(pair)))
+  const fresh = cookiePairs(context.jar.header(request.url) ?? undefined).filter((pair) => touched.has(cookieName(pair)))
+  const cookies = [...kept, ...fresh]
+  const headers: HeaderList =
+    cookies.length === 0 ? withoutHeader(request.headers, 'cookie') : setHeader(request.headers, 'Cookie', cookies.join('; '))
+  return { ...request, headers }
+}
+
+const cookiePairs = (header: string | undefined): string[] => (header ? header.split(';').map((pair) => pair.trim()) : [])
+
+const cookieName = (pair: string): string => (pair.split('=')[0] ?? '').trim()
+
+/** A stored secret does not leave where others could read it, unless the adapter says so (security.md's table). */
+function refuseUnsafe(choice: StoredChoice, { method, url, plan }: HopRequest): void {
+  const { adapter } = plan
+  if (method === 'TRACE')
+    throw new GatewayError('Forbidden', `TRACE would echo secret "${choice.name}"; use another method, or send no credential`)
+  if (url.scheme === 'http' && !adapter.allowPlaintextSecrets)
+    throw new GatewayError(
+      'Forbidden',
+      `secret "${choice.name}" is not sent in plain text to ${url.origin}; use https, or set allowPlaintextSecrets for adapter "${adapter.name}"`,
+    )
+  if (!plan.tls.verify && !adapter.tls.allowInsecureSecrets)
+    throw new GatewayError(
+      'Forbidden',
+      `secret "${choice.name}" is not sent to ${url.origin} while its certificate is not verified; verify it, or set tls.allowInsecureSecrets for adapter "${adapter.name}"`,
+    )
+}
+
+function wrongPlace(secret: Secret, request: HopRequest): GatewayError {
+  const use = secret.scheme === 'mtls' ? 'name it under tls.cert or `cert`' : 'name it under proxy.credentials'
+  return new GatewayError(
+    'UnknownCredential',
+    `secret "${secret.name}" is of scheme ${secret.scheme} and cannot be attached to a request for ${request.url.origin}; ${use}`,
+  )
+}

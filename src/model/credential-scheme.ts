@@ -1,0 +1,46 @@
+// How a credential gets into a request: what each scheme in credentials/ offers and the credentials layer carries out.
+// Which secret, for whom and where to is not decided here.
+import type { HopRequest } from './hop.ts'
+import type { SecretScheme } from './ports.ts'
+import type { UpstreamResponse } from './upstream-response.ts'
+
+export interface InjectedHeader {
+  readonly name: string
+  readonly value: string
+  /** What is shown instead of `value`. */
+  readonly masked: string
+}
+
+/** What a credential adds. Plain data, so that sending and masking are made from the same thing. */
+export interface Injection {
+  /** Each replaces whatever header of that name the request had. */
+  readonly headers: readonly InjectedHeader[]
+  /** Unencoded; replaces parameters of that name. null: none. */
+  readonly query: { readonly name: string; readonly value: string } | null
+}
+
+export const NO_INJECTION: Injection = { headers: [], query: null }
+
+/** A scheme's talk with an upstream that challenges (RFC 9110 §11.6.1). */
+export interface Dialogue {
+  /** After a 401: takes the challenge in. True where the request should go out again with a new `inject`. `answered`: how often already. */
+  challenged(request: HopRequest, response: UpstreamResponse, answered: number): boolean
+  /** After any other answer: what the upstream says about next time. */
+  accepted(request: HopRequest, response: UpstreamResponse): void
+}
+
+/** One credential with its values, made once per secret version; keeps what must be remembered between requests. */
+export interface OpenCredential {
+  /** Asked exactly once per request sent. */
+  inject(request: HopRequest): Injection
+  /** null: the scheme answers no challenge. */
+  readonly dialogue: Dialogue | null
+}
+
+export interface CredentialScheme {
+  readonly name: SecretScheme
+  /** Where such a credential is used: in a request to an upstream, toward an upstream proxy, or as a TLS client certificate. */
+  readonly place: 'request' | 'proxy' | 'tls'
+  /** Throws InvalidHeader where a value cannot be sent. */
+  open(values: Readonly<Record<string, string>>): OpenCredential
+}

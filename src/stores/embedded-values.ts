@@ -1,0 +1,30 @@
+// Small texts with an expiry in the embedded store. Versions begin at the wall clock, so that one of a key that expired and
+// came again is no old one.
+import type { Clock, KeyValueStore } from '../model/ports.ts'
+import type { EmbeddedStore } from './embedded.ts'
+
+export function createEmbeddedValues(store: EmbeddedStore, clock: Clock): KeyValueStore {
+  const find = (key: string): { value: string; version: number } | null => {
+    const row = store.prepare('SELECT value, version FROM kv WHERE key = ? AND expires > ?').get(key, clock.date())
+    return row ? { value: String(row.value), version: Number(row.version) } : null
+  }
+  return {
+    get: (key) => store.read(() => find(key)),
+    put: (key, value, { ttlMs, ifVersion }) =>
+      store.write(() => {
+        const now = clock.date()
+        const version = find(key)?.version ?? null
+        if (version !== ifVersion) return false
+        store.prepare('DELETE FROM kv WHERE expires <= ?').run(now)
+        const next = version === null ? now : version + 1
+        store
+          .prepare('INSERT OR REPLACE INTO kv (key, value, version, expires) VALUES (?, ?, ?, ?)')
+          .run(key, value, next, now + ttlMs)
+        return true
+      }),
+    delete: (key) =>
+      store.write(() => {
+        store.prepare('DELETE FROM kv WHERE key = ?').run(key)
+      }),
+  }
+}

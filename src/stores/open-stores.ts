@@ -1,0 +1,71 @@
+// Which store stands behind which port: Redis where it is configured, else the embedded one; memory for secrets that there is
+// no key to seal with. app.ts and the command line both open their stores here.
+import type { Clock, IdempotencyStore, KeyValueStore, Logger, Meter, SecretStore } from '../model/ports.ts'
+import { openEmbedded } from './embedded.ts'
+import { createEmbeddedIdempotency } from './embedded-idempotency.ts'
+import { createEmbeddedSecrets } from './embedded-secrets.ts'
+import { createEmbeddedValues } from './embedded-values.ts'
+import { createMemoryIdempotency } from './memory-idempotency.ts'
+import { createMemorySecrets } from './memory-secrets.ts'
+import { openRedis } from './redis.ts'
+import { createRedisIdempotency } from './redis-idempotency.ts'
+import { createRedisSecrets } from './redis-secrets.ts'
+import { createRedisValues } from './redis-values.ts'
+
+export interface StoresOptions {
+  /** redis:// or rediss://; null: the embedded store in `dataDir`. */
+  readonly redisUrl: string | null
+  /** Default "sallyport:". */
+  readonly prefix: string
+  readonly dataDir: string
+  /** False: there is no key, and secrets stay in memory, whatever the store. */
+  readonly canSeal: boolean
+}
+
+export interface Stores {
+  readonly kind: 'redis' | 'embedded'
+  readonly secrets: SecretStore
+  readonly values: KeyValueStore
+  readonly idempotency: IdempotencyStore
+  /** For adapters with `idempotency: local`. */
+  readonly localIdempotency: IdempotencyStore
+  healthy(): boolean
+  close(): void
+}
+
+export interface StoresPorts {
+  readonly clock: Clock
+  readonly meter: Pick<Meter, 'storeHealthy'>
+  readonly log: Logger
+}
+
+/** Throws where the URL is none or the data folder cannot be used; a Redis that is away is waited for in the background. */
+export function openStores(options: StoresOptions, ports: StoresPorts): Stores {
+  const { clock, log } = ports
+  const localIdempotency = createMemoryIdempotency({ clock })
+  if (!options.canSeal)
+    log.log('warn', 'no sealing key: secrets are kept in memory only and are gone after a restart', { key: 'store.keyFile' })
+  const memory = options.canSeal ? null : createMemorySecrets()
+  if (options.redisUrl !== null) {
+    const redis = openRedis({ url: options.redisUrl, prefix: options.prefix }, ports)
+    return {
+      kind: 'redis',
+      secrets: memory ?? createRedisSecrets(redis),
+      values: createRedisValues(redis),
+      idempotency: createRedisIdempotency(redis),
+      localIdempotency,
+      healthy: redis.healthy,
+      close: redis.close,
+    }
+  }
+  const embedded = openEmbedded(options.dataDir, ports)
+  return {
+    kind: 'embedded',
+    secrets: memory ?? createEmbeddedSecrets(embedded),
+    values: createEmbeddedValues(embedded, clock),
+    idempotency: createEmbeddedIdempotency(embedded, clock),
+    localIdempotency,
+    healthy: embedded.healthy,
+    close: embedded.close,
+  }
+}

@@ -1,0 +1,37 @@
+// Small texts with an expiry in Redis: a hash of value and version under kv:KEY. Versions never repeat for a key that expired
+// and came again, since they begin at the server's clock.
+import type { KeyValueStore } from '../model/ports.ts'
+import type { RedisConnection, RedisScript } from './redis.ts'
+
+const GET: RedisScript = { keys: 1, lua: "return redis.call('HMGET', KEYS[1], 'version', 'value')" }
+
+const PUT: RedisScript = {
+  keys: 1,
+  lua: `
+    local version = redis.call('HGET', KEYS[1], 'version')
+    if (version or '') ~= ARGV[3] then return 0 end
+    if version then
+      redis.call('HSET', KEYS[1], 'value', ARGV[1], 'version', string.format('%.0f', version + 1))
+    else
+      local time = redis.call('TIME')
+      local first = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
+      redis.call('HSET', KEYS[1], 'value', ARGV[1], 'version', first)
+    end
+    redis.call('PEXPIRE', KEYS[1], ARGV[2])
+    return 1`,
+}
+
+const DELETE: RedisScript = { keys: 1, lua: "return redis.call('DEL', KEYS[1])" }
+
+export function createRedisValues(redis: RedisConnection): KeyValueStore {
+  return {
+    async get(key) {
+      const [version, value] = (await redis.run(GET, `kv:${key}`)) as [string | null, string | null]
+      return version === null || value === null ? null : { version: Number(version), value }
+    },
+    put: async (key, value, { ttlMs, ifVersion }) => (await redis.run(PUT, `kv:${key}`, value, ttlMs, ifVersion ?? '')) === 1,
+    async delete(key) {
+      await redis.run(DELETE, `kv:${key}`)
+    },
+  }
+}

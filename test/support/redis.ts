@@ -1,0 +1,88 @@
+// A real Redis of a test's own: on a free loopback port, nothing on disk, ended by its pid alone.
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { connect, createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+export interface TestRedis {
+  readonly url: string
+  readonly port: number
+  readonly pid: number
+  /** Freezes it (SIGSTOP): it keeps its sockets and answers nothing. */
+  pause(): void
+  resume(): void
+  /** SIGKILL; the port stays this server's for `restart`. */
+  kill(): Promise<void>
+  /** The same port, empty. */
+  restart(): Promise<void>
+  stop(): Promise<void>
+}
+
+/** `args`: further arguments of redis-server, such as `['--requirepass', 'x']`. */
+export async function startRedis({ args = [] }: { readonly args?: readonly string[] } = {}): Promise<TestRedis> {
+  const port = await freePort()
+  const dir = mkdtempSync(join(tmpdir(), 'sallyport-redis-'))
+  let child = await launch(port, dir, args)
+  const end = async (): Promise<void> => {
+    if (child.exitCode !== null || child.signalCode !== null) return
+    const exited = once(child, 'exit')
+    child.kill('SIGKILL')
+    await exited
+  }
+  return {
+    url: `redis://127.0.0.1:${port}`,
+    port,
+    get pid() {
+      return child.pid ?? 0
+    },
+    pause: () => void child.kill('SIGSTOP'),
+    resume: () => void child.kill('SIGCONT'),
+    kill: end,
+    async restart() {
+      await end()
+      child = await launch(port, dir, args)
+    },
+    async stop() {
+      await end()
+      rmSync(dir, { recursive: true, force: true })
+    },
+  }
+}
+
+async function launch(port: number, dir: string, args: readonly string[]): Promise<ChildProcess> {
+  const own = ['--port', `${port}`, '--bind', '127.0.0.1', '--dir', dir, '--save', '', '--appendonly', 'no']
+  const child = spawn('redis-server', [...own, ...args], { stdio: 'ignore' })
+  await once(child, 'spawn')
+  const until = performance.now() + 5000
+  while (!(await accepts(port))) {
+    if (child.exitCode !== null || performance.now() > until) {
+      child.kill('SIGKILL')
+      throw new Error(`redis-server did not begin to listen on port ${port}`)
+    }
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+  return child
+}
+
+function accepts(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1')
+    const tell = (answer: boolean) => () => {
+      socket.destroy()
+      resolve(answer)
+    }
+    socket.once('connect', tell(true)).once('error', tell(false))
+  })
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const address = server.address()
+  server.close()
+  await once(server, 'close')
+  if (address === null || typeof address === 'string') throw new Error('no free port')
+  return address.port
+}
