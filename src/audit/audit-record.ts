@@ -1,0 +1,69 @@
+// Audit records as text: one JSON object a line. Pure. A record says who, what, where, with which credential and how it ended;
+// never a query value, a header or a body.
+import type { AuditIntent, AuditResult } from '../model/ports.ts'
+
+export type AuditEntry =
+  | { readonly kind: 'intent'; readonly record: AuditIntent }
+  | { readonly kind: 'result'; readonly record: AuditResult }
+  /** Something about the file itself, such as a torn tail that was ended. */
+  | { readonly kind: 'note'; readonly note: string }
+
+/**
+ * All entries of one write as the text of their lines. `seq` is the first one's number, `at` the instant of the write.
+ * A keyed chain over the records takes the place of this one function.
+ */
+export type RecordFormatter = (entries: readonly AuditEntry[], seq: number, at: string) => string
+
+export const formatRecords: RecordFormatter = (entries, seq, at) => {
+  let text = ''
+  for (const [index, entry] of entries.entries()) text += `${JSON.stringify(toLine(entry, seq + index, at))}\n`
+  return text
+}
+
+function toLine(entry: AuditEntry, seq: number, at: string): Record<string, unknown> {
+  const head = { seq, at, kind: entry.kind }
+  if (entry.kind === 'note') return { ...head, note: entry.note }
+  if (entry.kind === 'intent') {
+    const { id, caller, method, url, adapter, credential, tags } = entry.record
+    return { ...head, id, caller, method, url: maskUrl(url), adapter, credential, tags }
+  }
+  const { id, caller, url, adapter, status, error, sent, credential, attempts, durationMs, bytesOut, bytesIn } = entry.record
+  return {
+    ...head,
+    ...{ id, caller, url: maskUrl(url), adapter, status, error, sent, credential },
+    attempts: attempts.map(({ hop, origin, address, status, error, sent, elapsed }) => ({
+      ...{ hop, origin, address, status, error, sent, elapsed },
+    })),
+    ...{ durationMs, bytesOut, bytesIn },
+  }
+}
+
+/**
+ * The URL with every query value masked, names kept; a part without `=` may itself be a key and is masked whole. The fragment
+ * and, though nobody should pass it, userinfo are left out.
+ */
+export function maskUrl(url: string | null): string | null {
+  if (url === null) return null
+  const hash = url.indexOf('#')
+  const whole = hash < 0 ? url : url.slice(0, hash)
+  const mark = whole.indexOf('?')
+  const bare = withoutUserinfo(mark < 0 ? whole : whole.slice(0, mark))
+  if (mark < 0) return bare
+  return `${bare}?${whole
+    .slice(mark + 1)
+    .split('&')
+    .map((part) => {
+      const equals = part.indexOf('=')
+      if (part === '') return ''
+      return equals < 0 ? '***' : `${part.slice(0, equals)}=***`
+    })
+    .join('&')}`
+}
+
+function withoutUserinfo(url: string): string {
+  const start = url.indexOf('://') + 3
+  if (start < 3) return url
+  const slash = url.indexOf('/', start)
+  const at = url.lastIndexOf('@', slash < 0 ? url.length : slash)
+  return at < start ? url : url.slice(0, start) + url.slice(at + 1)
+}

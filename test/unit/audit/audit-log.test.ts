@@ -1,0 +1,269 @@
+import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
+import { appendFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type TestContext, test } from 'node:test'
+import { type AuditLogOptions, createAuditLog } from '../../../src/audit/audit-log.ts'
+import type { AuditIntent, AuditResult } from '../../../src/model/ports.ts'
+
+const DAY = 86_400_000
+const START = Date.UTC(2026, 0, 1, 12)
+
+const intent = (id: string): AuditIntent => ({
+  ...{ id, caller: 'billing', method: 'GET', url: 'https://h/?k=v', adapter: 'a', credential: null, tags: {} },
+})
+const result = (id: string): AuditResult => ({
+  ...{ id, caller: 'billing', url: 'https://h/?k=v', adapter: 'a', status: 200, error: null, sent: 'yes', credential: null },
+  ...{ attempts: [], durationMs: 1, bytesOut: 0, bytesIn: 0 },
+})
+
+function aTrail(t: TestContext, over: Partial<AuditLogOptions> = {}) {
+  const dataDir = mkdtempSync(join(tmpdir(), 'audit-'))
+  t.after(() => rmSync(dataDir, { recursive: true, force: true }))
+  const time = { now: START }
+  const failures = { count: 0 }
+  const file = (day = '2026-01-01') => join(dataDir, 'audit', `${day}.jsonl`)
+  const open = () =>
+    createAuditLog({
+      dataDir,
+      clock: { date: () => time.now },
+      meter: { auditFailed: () => failures.count++ },
+      durability: 'process',
+      ...over,
+    })
+  const lines = (day?: string) =>
+    readFileSync(file(day), 'utf8')
+      .split('\n')
+      .filter((line) => line.startsWith('{') && line.endsWith('}'))
+      .map((line) => JSON.parse(line) as Record<string, unknown>)
+  return { dataDir, time, failures, file, open, lines }
+}
+
+const OVERLOADED = { type: 'Overloaded', status: 503 }
+
+for (const durability of ['process', 'strict'] as const)
+  test(`${durability}: when the promise resolves the record can be read, and intent and result share an id`, async (t) => {
+    const { open, lines, file } = aTrail(t, { durability })
+    const audit = open()
+    await audit.intent(intent('r-1'))
+    assert.deepEqual(
+      lines().map((line) => [line.seq, line.kind, line.id]),
+      [[1, 'intent', 'r-1']],
+    )
+    await audit.result(result('r-1'))
+    assert.deepEqual(
+      lines().map((line) => [line.seq, line.kind, line.id, line.at]),
+      [
+        [1, 'intent', 'r-1', '2026-01-01T12:00:00.000Z'],
+        [2, 'result', 'r-1', '2026-01-01T12:00:00.000Z'],
+      ],
+    )
+    assert.equal(statSync(file()).mode & 0o777, 0o600)
+    await audit.close()
+  })
+
+test('records of one turn of the loop are one write, in the order they came', async (t) => {
+  let writes = 0
+  const { open, lines } = aTrail(t, {
+    format: (entries, seq, at) => {
+      writes++
+      return entries.map((entry, index) => `${JSON.stringify({ seq: seq + index, at, ...entry })}\n`).join('')
+    },
+  })
+  const audit = open()
+  await Promise.all(Array.from({ length: 50 }, (_, i) => audit.intent(intent(`r-${i}`))))
+  assert.equal(writes, 1)
+  assert.deepEqual(
+    lines().map((line) => line.seq),
+    Array.from({ length: 50 }, (_, i) => i + 1),
+  )
+  await audit.close()
+})
+
+test('strict: many records that come while the disk is busy are all answered', async (t) => {
+  const { open, lines } = aTrail(t, { durability: 'strict' })
+  const audit = open()
+  const waiting: Promise<void>[] = []
+  for (let i = 0; i < 20; i++) {
+    waiting.push(audit.intent(intent(`r-${i}`)))
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+  await Promise.all(waiting)
+  assert.equal(lines().length, 20)
+  await audit.close()
+})
+
+test('a new day begins a new file and goes on counting', async (t) => {
+  const { open, lines, time } = aTrail(t)
+  const audit = open()
+  await audit.intent(intent('r-1'))
+  time.now += DAY
+  await audit.result(result('r-1'))
+  assert.deepEqual(
+    [...lines('2026-01-01'), ...lines('2026-01-02')].map((line) => [line.seq, line.kind]),
+    [
+      [1, 'intent'],
+      [2, 'result'],
+    ],
+  )
+  await audit.close()
+})
+
+test('after a restart the numbers go on, across days', async (t) => {
+  const { open, lines, time } = aTrail(t)
+  const first = open()
+  for (let i = 0; i < 3; i++) await first.intent(intent(`r-${i}`))
+  await first.close()
+  time.now += 3 * DAY
+  const second = open()
+  await second.intent(intent('r-9'))
+  assert.deepEqual(
+    lines('2026-01-04').map((line) => line.seq),
+    [4],
+  )
+  await second.close()
+})
+
+test('records longer than what is read at once are found again', async (t) => {
+  const { open, lines } = aTrail(t)
+  const first = open()
+  const tags = { note: 'x'.repeat(200_000) }
+  await first.intent({ ...intent('r-1'), tags })
+  await first.intent({ ...intent('r-2'), tags })
+  await first.close()
+  const second = open()
+  await second.intent(intent('r-3'))
+  assert.deepEqual(
+    lines().map((line) => [line.seq, line.id]),
+    [
+      [1, 'r-1'],
+      [2, 'r-2'],
+      [3, 'r-3'],
+    ],
+  )
+  await second.close()
+})
+
+for (const days of [0, 1])
+  test(`a torn tail is ended and noted when the trail is opened ${days} days later`, async (t) => {
+    const { open, lines, file, time } = aTrail(t)
+    const first = open()
+    await first.intent(intent('r-1'))
+    await first.close()
+    appendFileSync(file(), '{"seq":2,"kind":"int')
+    time.now += days * DAY
+    const second = open()
+    await second.intent(intent('r-2'))
+    const day = days === 0 ? '2026-01-01' : '2026-01-02'
+    const fresh = lines(day).slice(days === 0 ? 1 : 0)
+    assert.deepEqual(
+      fresh.map((line) => [line.seq, line.kind, line.id]),
+      [
+        [2, 'note', undefined],
+        [3, 'intent', 'r-2'],
+      ],
+    )
+    assert.match(String(fresh[0]?.note), /2026-01-01\.jsonl/)
+    assert.match(readFileSync(file(), 'utf8'), /"kind":"int\n/)
+    await second.close()
+  })
+
+test('a file of nothing but rubbish does not stop the gateway from starting', async (t) => {
+  const { dataDir, open, lines, file } = aTrail(t)
+  mkdirSync(join(dataDir, 'audit'))
+  writeFileSync(file(), Buffer.from([0, 255, 10, 10, 13, 34, 10]))
+  const audit = open()
+  await audit.intent(intent('r-1'))
+  assert.equal(lines().at(-1)?.seq, 1)
+  await audit.close()
+})
+
+test('a failed write refuses every call of its batch, saying why, and is counted', {
+  skip: process.platform !== 'linux',
+}, async (t) => {
+  const { dataDir, open, file, failures } = aTrail(t)
+  mkdirSync(join(dataDir, 'audit'))
+  symlinkSync('/dev/full', file())
+  const audit = open()
+  const outcomes = await Promise.allSettled([audit.intent(intent('r-1')), audit.intent(intent('r-2'))])
+  for (const outcome of outcomes) {
+    assert.equal(outcome.status, 'rejected')
+    assert.equal(outcome.reason.type, 'Overloaded')
+    assert.match(outcome.reason.message, /ENOSPC/)
+    assert.doesNotMatch(outcome.reason.message, /audit-/)
+  }
+  assert.equal(failures.count, 1)
+  await audit.close()
+})
+
+test('when writing works again calls are recorded again', async (t) => {
+  const { dataDir, open, lines, time } = aTrail(t)
+  const audit = open()
+  rmSync(join(dataDir, 'audit'), { recursive: true })
+  time.now += DAY
+  await assert.rejects(audit.intent(intent('r-1')), OVERLOADED)
+  mkdirSync(join(dataDir, 'audit'))
+  await audit.intent(intent('r-2'))
+  assert.deepEqual(
+    lines('2026-01-02').map((line) => [line.seq, line.id]),
+    [[1, 'r-2']],
+  )
+  await audit.close()
+})
+
+test('a batch that was written half is cut off again, so that the file holds whole records only', (t) => {
+  const { dataDir, file } = aTrail(t)
+  const script = `
+    import { createAuditLog } from ${JSON.stringify(new URL('../../../src/audit/audit-log.ts', import.meta.url).href)}
+    process.on('SIGXFSZ', () => {})
+    const audit = createAuditLog({ dataDir: process.argv[1], clock: { date: () => ${START} }, meter: { auditFailed() {} }, durability: 'process' })
+    const intent = (id, note) => audit.intent({ id, caller: 'c', method: 'GET', url: null, adapter: null, credential: null, tags: { note } })
+    await intent('r-1', '')
+    await intent('r-2', 'x'.repeat(20000)).then(() => console.log('written'), (error) => console.log(error.type))
+    await intent('r-3', '')
+  `
+  const run = spawnSync(
+    'sh',
+    ['-c', 'ulimit -f 8 && exec "$0" --input-type=module -e "$1" "$2"', process.execPath, script, dataDir],
+    {
+      encoding: 'utf8',
+      timeout: 20_000,
+    },
+  )
+  assert.equal(run.stdout, 'Overloaded\n', run.stderr)
+  const text = readFileSync(file(), 'utf8')
+  assert.deepEqual(
+    text
+      .trimEnd()
+      .split('\n')
+      .map((line) => [JSON.parse(line).seq, JSON.parse(line).id]),
+    [
+      [1, 'r-1'],
+      [2, 'r-3'],
+    ],
+  )
+})
+
+test('best-effort: a call is made even if its record cannot be written, which is counted', {
+  skip: process.platform !== 'linux',
+}, async (t) => {
+  const { dataDir, open, file, failures } = aTrail(t, { durability: 'best-effort' })
+  mkdirSync(join(dataDir, 'audit'))
+  symlinkSync('/dev/full', file())
+  const audit = open()
+  await audit.intent(intent('r-1'))
+  await audit.close()
+  assert.equal(failures.count, 1)
+})
+
+test('closing writes what waits, and afterwards nothing is recorded', async (t) => {
+  const { open, lines } = aTrail(t)
+  const audit = open()
+  const waiting = audit.intent(intent('r-1'))
+  await audit.close()
+  await waiting
+  assert.equal(lines().length, 1)
+  await assert.rejects(audit.result(result('r-1')), OVERLOADED)
+  await audit.close()
+})
