@@ -1,0 +1,237 @@
+// The circuit breaker of one adapter and origin. opossum keeps state, window and the open time; which outcomes reach it, the
+// probes and the forced states are ours. Calls do not run through it: they run, are judged by policy/classify.ts, and only
+// then is opossum told, so that what is in flight does not dilute the rate and what is neutral is not counted.
+import { EventEmitter } from 'node:events'
+import CircuitBreaker from 'opossum'
+import { GatewayError } from '../errors/gateway-error.ts'
+import type { BreakerPolicy } from '../model/adapter-policy.ts'
+import type { Layer } from '../model/dispatch.ts'
+import type { BreakerState } from '../model/envelope.ts'
+import type { Clock, Logger, Meter } from '../model/ports.ts'
+import { type Health, healthOfError, healthOfStatus } from '../policy/classify.ts'
+import { createForcedState } from '../policy/forced-state.ts'
+
+export interface Breaker {
+  state(): BreakerState
+  /** Ms for which a call would be refused; 0: it would be admitted. */
+  refusalMs(): number
+  /** Refuses before anybody queues; admits nobody yet. */
+  readonly door: Layer
+  /** Admits, judges and counts. */
+  readonly layer: Layer
+  /**
+   * Stands above the breaker's own state until lifted (null) or until `until` (wall clock, ms since 1970; null: until lifted).
+   * Forced open refuses every call, forced closed admits every call; neither counts any.
+   */
+  force(state: 'open' | 'closed' | null, until: number | null): void
+  /** Frees its timers; what is still in flight passes uncounted. */
+  shutdown(): void
+}
+
+export interface BreakerPorts {
+  readonly clock: Clock
+  readonly meter: Meter
+  readonly log: Logger
+  readonly adapter: string
+  readonly origin: string
+  readonly rotation: BreakerRotation
+}
+
+/** Turns the windows of all breakers: one timer for each window length, not one a breaker. */
+export interface BreakerRotation {
+  controllerFor(windowMs: number): EventEmitter
+  close(): void
+}
+
+const BUCKETS = 10
+/** opossum's event of that name drops the oldest bucket and opens a new one. */
+const ROTATE = 'rotate'
+
+export function createBreakerRotation(clock: Clock): BreakerRotation {
+  const turning = new Map<number, { readonly controller: EventEmitter; stop: () => void }>()
+  return {
+    controllerFor(windowMs) {
+      const known = turning.get(windowMs)
+      if (known) return known.controller
+      const entry = { controller: new EventEmitter().setMaxListeners(0), stop: () => {} }
+      const turn = (): void => {
+        entry.stop = clock.after(windowMs / BUCKETS, turn)
+        entry.controller.emit(ROTATE)
+      }
+      entry.stop = clock.after(windowMs / BUCKETS, turn)
+      turning.set(windowMs, entry)
+      return entry.controller
+    },
+    close() {
+      for (const entry of turning.values()) entry.stop()
+      turning.clear()
+    },
+  }
+}
+
+/** opossum trips when the rate is strictly greater; the contract says at or above. */
+const STRICTLY_GREATER = 1 - 1e-9
+/** How soon to come back where nobody knows: while all probes are out, or forced open until lifted. */
+const PATIENCE_MS = 1000
+const FAILED = new Error('a failure was counted')
+const SUCCEEDED = Promise.resolve()
+
+/** Only counts: the call itself has already ended. A synchronous throw makes opossum move before `fire` returns. */
+function report(succeeded: boolean): Promise<void> {
+  if (!succeeded) throw FAILED
+  return SUCCEEDED
+}
+
+const ignore = (): void => {}
+
+/** What a call was admitted under. */
+interface Ticket {
+  readonly epoch: number
+  readonly probe: boolean
+}
+
+const UNCOUNTED: Ticket = { epoch: -1, probe: false }
+
+export function createBreaker(policy: BreakerPolicy, ports: BreakerPorts): Breaker {
+  const { clock } = ports
+  const circuit = new CircuitBreaker(report, {
+    name: ports.origin,
+    timeout: false,
+    errorThresholdPercentage: policy.errorRate * 100 * STRICTLY_GREATER,
+    volumeThreshold: policy.volume,
+    resetTimeout: policy.openForMs,
+    rollingCountTimeout: policy.windowMs,
+    rollingCountBuckets: BUCKETS,
+    rollingPercentilesEnabled: false,
+    enableSnapshots: false,
+    rotateBucketController: ports.rotation.controllerFor(policy.windowMs),
+  })
+  const force = createForcedState(clock)
+  const probes = { out: 0, good: 0 }
+  let counting: Ticket = { epoch: 0, probe: false }
+  let probing: Ticket = { epoch: 0, probe: true }
+  let openedAt = 0
+  let shown: BreakerState = 'closed'
+
+  const state = (): BreakerState => {
+    const now = force.state() ?? ownState(circuit)
+    if (now !== shown) {
+      announce(shown, now, ports)
+      shown = now
+    }
+    return now
+  }
+  circuit.on('open', () => {
+    openedAt = clock.now()
+    counting = { epoch: counting.epoch + 1, probe: false }
+    probing = { epoch: counting.epoch, probe: true }
+    state()
+  })
+  circuit.on('halfOpen', () => {
+    probes.out = 0
+    probes.good = 0
+    state()
+  })
+  circuit.on('close', () => {
+    clearWindow(circuit)
+    state()
+  })
+
+  const refusalMs = (): number => {
+    switch (state()) {
+      case 'closed':
+        return 0
+      case 'half-open':
+        return probes.out + probes.good < policy.probes ? 0 : PATIENCE_MS
+      case 'open':
+        return force.remainingMs(PATIENCE_MS) ?? Math.max(1, Math.ceil(openedAt + policy.openForMs - clock.now()))
+    }
+  }
+
+  const admit = (): Ticket => {
+    if (force.state() !== null) return UNCOUNTED
+    if (!circuit.halfOpen) return counting
+    probes.out++
+    return probing
+  }
+
+  /** An outcome of a call that began before the breaker opened says nothing of the host as it is now. */
+  const settle = (ticket: Ticket, health: Health): void => {
+    if (ticket.epoch !== counting.epoch || circuit.isShutdown) return
+    if (ticket.probe && circuit.halfOpen) settleProbe(health)
+    else if (!ticket.probe && circuit.closed && health !== 'neutral' && force.state() === null) {
+      circuit.fire(health === 'success').catch(ignore)
+    }
+  }
+
+  const settleProbe = (health: Health): void => {
+    probes.out--
+    if (health === 'failure') circuit.open()
+    else if (health === 'success' && ++probes.good >= policy.probes) circuit.close()
+  }
+
+  const door: Layer = (next) => (request, context) => {
+    const forMs = refusalMs()
+    if (forMs === 0) return next(request, context)
+    context.trail.breaker = state()
+    return Promise.reject(refusal(context.trail.breaker, forMs, ports))
+  }
+
+  const layer: Layer = (next) => async (request, context) => {
+    const forMs = refusalMs() // it may have opened while the call stood in the queue
+    context.trail.breaker = state()
+    if (forMs > 0) throw refusal(context.trail.breaker, forMs, ports)
+    const ticket = admit()
+    let health: Health = 'neutral'
+    try {
+      const response = await next(request, context)
+      health = healthOfStatus(response.status, policy.statuses)
+      return response
+    } catch (error) {
+      if (error instanceof GatewayError) health = healthOfError(error, policy.statuses)
+      throw error
+    } finally {
+      settle(ticket, health)
+      context.trail.breaker = state()
+    }
+  }
+
+  return {
+    state,
+    refusalMs,
+    door,
+    layer,
+    force(forced, until) {
+      force.set(forced, until)
+      state()
+    },
+    shutdown: () => circuit.shutdown(),
+  }
+}
+
+function ownState(circuit: CircuitBreaker<[boolean], void>): BreakerState {
+  return circuit.opened ? 'open' : circuit.halfOpen ? 'half-open' : 'closed'
+}
+
+/** A breaker that closes starts afresh: opossum alone would still hold the failures that opened it against the host. */
+function clearWindow(circuit: CircuitBreaker<[boolean], void>): void {
+  for (const bucket of circuit.status.window) {
+    bucket.fires = 0
+    bucket.failures = 0
+    bucket.successes = 0
+  }
+}
+
+function announce(from: BreakerState, to: BreakerState, { adapter, origin, meter, log }: BreakerPorts): void {
+  meter.breakerMoved(adapter, to)
+  log.log(to === 'open' ? 'warn' : 'info', 'breaker moved', { adapter, origin, from, to })
+}
+
+function refusal(state: BreakerState, retryAfter: number, { adapter, origin }: BreakerPorts): GatewayError {
+  const until = state === 'open' ? `for another ${retryAfter} ms` : 'but for the probes that are on their way'
+  return new GatewayError(
+    'BreakerOpen',
+    `the circuit breaker of adapter "${adapter}" for ${origin} is ${state} and lets no call through ${until}`,
+    { retryAfter },
+  )
+}

@@ -1,0 +1,46 @@
+// No hop leaves that its adapter or its caller's policy does not allow, and none carries a key to this gateway. Once a hop,
+// before any name is resolved; judged by policy/egress-rule.ts.
+import { GatewayError } from '../errors/gateway-error.ts'
+import type { Layer } from '../model/dispatch.ts'
+import type { CredentialChoice, HopRequest } from '../model/hop.ts'
+import type { CallerKeys } from '../model/ports.ts'
+import { judgeEgress } from '../policy/egress-rule.ts'
+
+export function egress(ports: { readonly keys: CallerKeys }): Layer {
+  return (next) => (request, context) => {
+    const { method, url, plan } = request
+    const verdict = judgeEgress({ adapter: plan.adapter, caller: context.caller, method, url })
+    if (!verdict.allowed) return Promise.reject(new GatewayError(verdict.type, `${url.origin}: ${verdict.because}`))
+    const where = findGatewayKey(request, ports.keys)
+    if (where !== null) return Promise.reject(keyForwarded(where))
+    return next(request, context)
+  }
+}
+
+/** Where a caller's key to this gateway stands in what would go out; null: nowhere. */
+function findGatewayKey({ headers, plan }: HopRequest, keys: CallerKeys): string | null {
+  for (const [name, value] of headers) if (keys.isKey(value)) return `the header ${name}`
+  return plan.credential.kind === 'given' && keys.isKey(givenSecret(plan.credential.auth)) ? '`auth`' : null
+}
+
+function givenSecret(auth: Extract<CredentialChoice, { kind: 'given' }>['auth']): string {
+  switch (auth.type) {
+    case 'basic':
+    case 'digest':
+      return auth.password
+    case 'bearer':
+      return auth.token
+    case 'header':
+    case 'query':
+      return auth.value
+    default:
+      return auth satisfies never
+  }
+}
+
+function keyForwarded(where: string): GatewayError {
+  return new GatewayError(
+    'Forbidden',
+    `${where} holds a key to this gateway, which is never sent upstream; identify yourself with X-Sallyport-Key alone`,
+  )
+}

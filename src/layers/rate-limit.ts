@@ -1,0 +1,96 @@
+// Keeps tries within the supplier's quota. Whoever finds the bucket empty waits in order of arrival, unless the turn would
+// come after the call's deadline: then it is refused at once.
+import { GatewayError } from '../errors/gateway-error.ts'
+import type { CallContext } from '../model/call-context.ts'
+import type { Layer } from '../model/dispatch.ts'
+import type { HopRequest } from '../model/hop.ts'
+import type { Clock } from '../model/ports.ts'
+import type { TokenBucket } from '../policy/token-bucket.ts'
+
+/** `bucket` null: no limit, and no cost. */
+export function rateLimit(bucket: TokenBucket | null, ports: { readonly clock: Clock }): Layer {
+  if (bucket === null) return (next) => next
+  const line = createLine(bucket, ports.clock)
+  return (next) => async (request, context) => {
+    if (!line.tryEnter()) {
+      refuseLateTurn(line.msUntilTurn(), request, context, ports.clock)
+      await standInLine(line, request, context, ports.clock)
+    }
+    return next(request, context)
+  }
+}
+
+interface Line {
+  /** True: a token was free and nobody waits for it. */
+  tryEnter(): boolean
+  msUntilTurn(): number
+  /** Returns how to leave before the turn. */
+  join(onTurn: () => void): () => void
+}
+
+/** One timer for the whole line, set for its first. */
+function createLine(bucket: TokenBucket, clock: Clock): Line {
+  const waiters = new Set<() => void>() // in order of arrival
+  let stopTimer: (() => void) | null = null
+
+  const serve = (): void => {
+    stopTimer = null
+    for (const waiter of waiters) {
+      if (!bucket.tryTake()) break
+      waiters.delete(waiter)
+      waiter()
+    }
+    if (waiters.size > 0) stopTimer ??= clock.after(bucket.msUntil(1), serve)
+  }
+
+  return {
+    tryEnter: () => waiters.size === 0 && bucket.tryTake(),
+    msUntilTurn: () => bucket.msUntil(waiters.size + 1),
+    join(onTurn) {
+      const waiter = (): void => onTurn()
+      waiters.add(waiter)
+      stopTimer ??= clock.after(bucket.msUntil(1), serve)
+      return () => {
+        waiters.delete(waiter)
+        if (waiters.size > 0) return
+        stopTimer?.()
+        stopTimer = null
+      }
+    },
+  }
+}
+
+function refuseLateTurn(turnMs: number, request: HopRequest, context: CallContext, clock: Clock): void {
+  if (clock.now() + turnMs <= context.deadline) return
+  throw new GatewayError(
+    'RateLimited',
+    `limits.rate of adapter "${request.plan.adapter.name}" is spent for ${request.url.origin}: ` +
+      `the next turn comes in ${turnMs} ms, after timeout.total`,
+    { retryAfter: turnMs },
+  )
+}
+
+function standInLine(line: Line, request: HopRequest, context: CallContext, clock: Clock): Promise<void> {
+  const from = clock.now()
+  return new Promise((resolve, reject) => {
+    const leave = line.join(() => {
+      stopListening()
+      context.trail.waited(clock.now() - from, 'rate limit')
+      resolve()
+    })
+    const stopListening = context.cancellation.onCancel((reason) => {
+      leave()
+      const waited = clock.now() - from
+      context.trail.waited(waited, 'rate limit')
+      reject(reason.type === 'Timeout' ? outOfTime(waited, request) : reason)
+    })
+  })
+}
+
+function outOfTime(waitedMs: number, request: HopRequest): GatewayError {
+  return new GatewayError(
+    'Timeout',
+    `timeout.total ran out after ${Math.round(waitedMs)} ms in the queue of limits.rate of adapter "${request.plan.adapter.name}" ` +
+      `for ${request.url.origin}; raise timeout.total, or limits.rate`,
+  )
+}

@@ -1,0 +1,141 @@
+// Makes further tries where policy/retry.ts says so, and writes down the rule where it does not. Knows nothing of what stands
+// below it; a wait between tries holds no slot.
+import { GatewayError } from '../errors/gateway-error.ts'
+import type { CallContext } from '../model/call-context.ts'
+import type { Dispatch, Layer } from '../model/dispatch.ts'
+import type { HopRequest } from '../model/hop.ts'
+import type { Clock, Meter, Random } from '../model/ports.ts'
+import { headerValues, type UpstreamResponse } from '../model/upstream-response.ts'
+import { wait } from '../model/wait.ts'
+import {
+  decideRetry,
+  type RetryRule,
+  type RetryStop,
+  type RetryTally,
+  type RetryVerdict,
+  type TryOutcome,
+} from '../policy/retry.ts'
+import { parseRetryAfter } from '../policy/retry-after.ts'
+import type { RetryBudget } from '../policy/retry-budget.ts'
+
+export interface RetryState {
+  /** Shared by all origins of the adapter; null: none. */
+  readonly budget: RetryBudget | null
+  /** Ms for which the breaker of this stack would refuse a try, so that nothing sleeps into an open one. Absent: never. */
+  readonly refusalMs?: () => number
+}
+
+export interface RetryPorts {
+  readonly clock: Clock
+  readonly random: Random
+  readonly meter: Meter
+}
+
+type Ended =
+  | { readonly kind: 'answer'; readonly response: UpstreamResponse }
+  | { readonly kind: 'failure'; readonly error: GatewayError }
+
+/** One hop and what was tried on it so far. */
+interface Hop {
+  readonly request: HopRequest
+  readonly context: CallContext
+  readonly tally: RetryTally
+}
+
+export function retry(state: RetryState, ports: RetryPorts): Layer {
+  const { clock, random, meter } = ports
+
+  const judge = (ended: Ended, { request, context, tally }: Hop): RetryVerdict => {
+    const { method, plan } = request
+    const verdict = decideRetry(
+      {
+        outcome: toOutcome(ended, clock),
+        method,
+        repeatable: plan.repeatable,
+        tally,
+        remainingMs: context.deadline - clock.now(),
+        refusalMs: state.refusalMs?.() ?? 0,
+        random,
+      },
+      plan.retry,
+    )
+    if (verdict.kind === 'stop' || state.budget === null || state.budget.tryRetry()) return verdict
+    return { kind: 'stop', rule: 'budget', because: `retry.budget of adapter "${plan.adapter.name}" is spent` }
+  }
+
+  return (next) => async (request, context) => {
+    state.budget?.countRequest()
+    const hop: Hop = { request, context, tally: { total: 0, connect: 0, read: 0, status: 0, other: 0 } }
+    let staleRepeated = false
+    for (;;) {
+      const ended = await tryOnce(next, request, context)
+      if (ended.kind === 'answer' && !isFailing(ended.response, request)) return ended.response
+      if (ended.kind === 'failure' && ended.error.staleConnection && request.plan.repeatable && !staleRepeated) {
+        staleRepeated = true // free of budget and counters: the connection had aged, nobody failed
+        meter.retried(request.plan.adapter.name, 'stale')
+        continue
+      }
+      const verdict = judge(ended, hop)
+      if (verdict.kind === 'stop') return settle(ended, verdict, hop, meter)
+      hop.tally.total++
+      hop.tally[verdict.reason]++
+      meter.retried(request.plan.adapter.name, verdict.reason)
+      await pause(verdict.waitMs, verdict.because, context, clock)
+    }
+  }
+}
+
+async function tryOnce(next: Dispatch, request: HopRequest, context: CallContext): Promise<Ended> {
+  try {
+    return { kind: 'answer', response: await next(request, context) }
+  } catch (error) {
+    if (error instanceof GatewayError) return { kind: 'failure', error }
+    throw error
+  }
+}
+
+/** Worth a decision: a listed status, or a server's failure, whose not being listed is then said. */
+function isFailing({ status }: UpstreamResponse, { plan }: HopRequest): boolean {
+  return status >= 500 || plan.retry.statusForcelist.includes(status)
+}
+
+function toOutcome(ended: Ended, clock: Clock): TryOutcome {
+  if (ended.kind === 'failure') return ended
+  const { status, rawHeaders } = ended.response
+  const value = headerValues(rawHeaders, 'retry-after')[0]
+  return { kind: 'status', status, retryAfterMs: value === undefined ? null : parseRetryAfter(value, clock.date()) }
+}
+
+async function pause(ms: number, because: 'backoff' | 'Retry-After', context: CallContext, clock: Clock): Promise<void> {
+  const from = clock.now()
+  try {
+    await wait(clock, ms, context.cancellation)
+  } finally {
+    context.trail.waited(clock.now() - from, because)
+  }
+}
+
+/** The last failure as it is, the last answer as it is, or RetryError where that was asked for. */
+function settle(ended: Ended, stop: RetryStop, { request, context, tally }: Hop, meter: Meter): UpstreamResponse {
+  const { adapter, retry: rules } = request.plan
+  context.trail.notRetried = stop.because
+  if (isCounted(stop.rule) && rules.total > 0) meter.retryRefused(adapter.name, stop.rule)
+  if (ended.kind === 'failure') throw ended.error
+  const { response } = ended
+  if (!rules.raiseOnStatus || stop.rule === 'status' || stop.rule === 'method') return response
+  const tries = tally.total === 0 ? '1 try' : `${tally.total + 1} tries`
+  throw new GatewayError(
+    'RetryError',
+    `${request.url.origin} still answered ${response.status} after ${tries}: ${stop.because}; without raiseOnStatus the answer is returned`,
+    {
+      sent: 'yes',
+      response: { status: response.status, reason: response.reason, rawHeaders: response.rawHeaders },
+      ...(stop.retryAfterMs === undefined ? {} : { retryAfter: stop.retryAfterMs }),
+    },
+  )
+}
+
+/** A status that nobody listed and an error that is none of ours to repeat are no refused retries. */
+function isCounted(rule: RetryRule): boolean {
+  return rule !== 'status' && rule !== 'final'
+}

@@ -1,0 +1,77 @@
+// May this hop leave? Scheme and host were settled by the mount; here stand method, port, path and the caller's grants.
+// No DNS: addresses are judged where they are dialled (address-rules.ts).
+import type { AdapterPolicy } from '../model/adapter-policy.ts'
+import type { Caller } from '../model/caller.ts'
+import type { PreparedUrl } from '../model/prepared-request.ts'
+import { judgeCaller } from './caller-policy.ts'
+import { matchesGlob } from './path-glob.ts'
+
+export type EgressVerdict =
+  | { readonly allowed: true; readonly because: string }
+  | { readonly allowed: false; readonly type: 'Forbidden' | 'EgressDenied'; readonly because: string }
+
+export interface EgressAsk {
+  readonly adapter: AdapterPolicy
+  readonly caller: Caller
+  readonly method: string
+  readonly url: PreparedUrl
+}
+
+const ALLOWED: EgressVerdict = { allowed: true, because: 'no rule refuses it' }
+
+export function judgeEgress({ adapter, caller, method, url }: EgressAsk): EgressVerdict {
+  if (adapter.methods !== null && !adapter.methods.includes(method)) {
+    return forbidden(`adapter "${adapter.name}" does not take ${method}; its methods are ${adapter.methods.join(', ')}`)
+  }
+  if (adapter.egress.ports !== null && !adapter.egress.ports.includes(url.port)) {
+    return {
+      allowed: false,
+      type: 'EgressDenied',
+      because: `port ${url.port} is not among egress.ports of adapter "${adapter.name}"`,
+    }
+  }
+  const disguise = pathDecides(adapter, caller) ? findDisguise(url.path) : null
+  if (disguise !== null) {
+    return forbidden(`${disguise} in the path is refused: a path rule stands on this URL, and servers differ in how they read it`)
+  }
+  if (adapter.paths !== null && !adapter.paths.some((glob) => matchesGlob(glob, url.path))) {
+    return forbidden(`the path is not among the paths of adapter "${adapter.name}"`)
+  }
+  const grant = judgeCaller(caller, { adapter: adapter.name, method, path: url.path })
+  return grant.allowed ? ALLOWED : forbidden(grant.because)
+}
+
+function forbidden(because: string): EgressVerdict {
+  return { allowed: false, type: 'Forbidden', because }
+}
+
+function pathDecides(adapter: AdapterPolicy, caller: Caller): boolean {
+  if (adapter.paths !== null || mountHasPath(adapter.mount)) return true
+  return caller.may?.some((grant) => grant.adapter === adapter.name && grant.paths !== null) ?? false
+}
+
+/** `https://h/v1` has one; `https://h/`, `https://h` and the catch-alls have none. */
+function mountHasPath(mount: string): boolean {
+  const slash = mount.indexOf('/', mount.indexOf('://') + 3)
+  return slash >= 0 && slash < mount.length - 1
+}
+
+/** What a lenient server might take for a separator or a dot segment although we do not; null: nothing. */
+export function findDisguise(path: string): string | null {
+  if (path.includes('\\')) return '"\\"'
+  for (let at = path.indexOf('%'); at >= 0; at = path.indexOf('%', at + 1)) {
+    const code = path.slice(at + 1, at + 3).toLowerCase()
+    if (code === '2f' || code === '5c') return `"%${code}"`
+    if (code === '25' && path.slice(endOfRun(path, at + 3), endOfRun(path, at + 3) + 2).toLowerCase() === '2e') {
+      return 'a doubly encoded dot'
+    }
+  }
+  return null
+}
+
+/** Past any further `25`, each of which is one more layer of encoding. */
+function endOfRun(path: string, from: number): number {
+  let at = from
+  while (path.startsWith('25', at)) at += 2
+  return at
+}
