@@ -56,7 +56,12 @@ export function openRedis(options: RedisOptions, ports: RedisPorts): RedisConnec
 
   const run: RedisConnection['run'] = async (script, ...keysAndArguments) => {
     try {
-      return await call(client, commands, script, keysAndArguments)
+      return await call(client, commands, script, keysAndArguments).catch((error: unknown) => {
+        // Somebody emptied Redis' script cache: nothing ran, and the client now sends the text.
+        if (error instanceof Error && error.message.startsWith('NOSCRIPT'))
+          return call(client, commands, script, keysAndArguments)
+        throw error
+      })
     } catch (error) {
       throw health.failed(error)
     }
@@ -87,7 +92,12 @@ export function openRedis(options: RedisOptions, ports: RedisPorts): RedisConnec
 }
 
 /** Each script is defined once as a command, so that Redis is sent its hash and not its text. */
-function call(client: Redis, commands: Map<RedisScript, string>, script: RedisScript, given: readonly (string | number)[]) {
+async function call(
+  client: Redis,
+  commands: Map<RedisScript, string>,
+  script: RedisScript,
+  given: readonly (string | number)[],
+): Promise<unknown> {
   let name = commands.get(script)
   if (name === undefined) {
     name = `sallyport${commands.size}`

@@ -1,0 +1,190 @@
+// What every implementation of a port must do, whichever store stands behind it.
+import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, describe, test } from 'node:test'
+import type { Clock, IdempotencyStore, KeyValueStore, SecretStore } from '../../../src/model/ports.ts'
+import { openEmbedded } from '../../../src/stores/embedded.ts'
+import { createEmbeddedIdempotency } from '../../../src/stores/embedded-idempotency.ts'
+import { createEmbeddedSecrets } from '../../../src/stores/embedded-secrets.ts'
+import { createEmbeddedValues } from '../../../src/stores/embedded-values.ts'
+import { createMemoryIdempotency } from '../../../src/stores/memory-idempotency.ts'
+import { createMemorySecrets } from '../../../src/stores/memory-secrets.ts'
+import { openRedis, type RedisConnection } from '../../../src/stores/redis.ts'
+import { createRedisIdempotency } from '../../../src/stores/redis-idempotency.ts'
+import { createRedisSecrets } from '../../../src/stores/redis-secrets.ts'
+import { createRedisValues } from '../../../src/stores/redis-values.ts'
+import { aMeter } from '../../support/builders.ts'
+import { createFakeClock } from '../../support/fake-clock.ts'
+import { startRedis, type TestRedis } from '../../support/redis.ts'
+
+const REAL: Clock = {
+  now: () => performance.now(),
+  date: () => Date.now(),
+  after(ms, callback) {
+    const timer = setTimeout(callback, ms)
+    return () => clearTimeout(timer)
+  },
+}
+const silent = { log: () => {} }
+
+let server: TestRedis
+let redis: RedisConnection
+const dir = mkdtempSync(join(tmpdir(), 'sallyport-stores-'))
+const fake = createFakeClock()
+const embedded = openEmbedded(dir, { meter: aMeter(), log: silent })
+
+before(async () => {
+  server = await startRedis()
+  redis = openRedis({ url: server.url, prefix: 'test:' }, { clock: REAL, meter: aMeter(), log: silent })
+  await new Promise<void>((resolve) => redis.onRecovery(resolve))
+})
+after(async () => {
+  redis.close()
+  embedded.close()
+  rmSync(dir, { recursive: true })
+  await server.stop()
+})
+
+/** Lets time pass for the store: Redis has its own clock. */
+const passReal = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
+const passFake = (ms: number): Promise<void> => fake.advance(ms)
+
+const SECRETS: [string, () => SecretStore][] = [
+  ['redis', () => createRedisSecrets(redis)],
+  ['embedded', () => createEmbeddedSecrets(embedded)],
+  ['memory', () => createMemorySecrets()],
+]
+
+for (const [kind, make] of SECRETS)
+  describe(`secrets in ${kind}`, () => {
+    test('what was put is loaded, and nothing is loaded where nothing changed', async () => {
+      const store = make()
+      assert.equal(await store.put('github', 1, '{"a":"é"}'), true)
+      const first = await store.load(null)
+      assert.deepEqual([...(first?.records ?? [])], [['github', '{"a":"é"}']])
+      assert.equal(await store.load(first?.digest ?? null), null)
+      await store.put('stripe', 1, 'two')
+      const second = await store.load(first?.digest ?? null)
+      assert.deepEqual([...(second?.records.keys() ?? [])].sort(), ['github', 'stripe'])
+      await store.delete('stripe')
+      assert.equal((await store.load(second?.digest ?? null))?.records.size, 1)
+    })
+
+    test('of two writers of one version the second is refused and writes nothing', async () => {
+      const store = make()
+      const next = (await store.version('race')) + 1
+      assert.deepEqual(await Promise.all([store.put('race', next, 'mine'), store.put('race', next, 'yours')]), [true, false])
+      assert.equal((await store.load(null))?.records.get('race'), 'mine')
+      assert.equal(await store.put('race', next + 2, 'a gap'), false)
+    })
+
+    test('a deleted name keeps its version number', async () => {
+      const store = make()
+      await store.put('gone', 1, 'x')
+      assert.equal(await store.delete('gone'), true)
+      assert.equal(await store.delete('gone'), false)
+      assert.equal(await store.version('gone'), 1)
+      assert.equal(await store.put('gone', 1, 'again'), false)
+      assert.equal(await store.put('gone', 2, 'again'), true)
+    })
+  })
+
+const VALUES: [string, () => KeyValueStore, (ms: number) => Promise<void>][] = [
+  ['redis', () => createRedisValues(redis), passReal],
+  ['embedded', () => createEmbeddedValues(embedded, fake), passFake],
+]
+
+for (const [kind, make, pass] of VALUES)
+  describe(`values in ${kind}`, () => {
+    test('a value is written only over the version that was read', async () => {
+      const store = make()
+      assert.equal(await store.get('jar'), null)
+      assert.equal(await store.put('jar', 'one', { ttlMs: 60_000, ifVersion: null }), true)
+      assert.equal(await store.put('jar', 'late', { ttlMs: 60_000, ifVersion: null }), false)
+      const first = await store.get('jar')
+      assert.equal(first?.value, 'one')
+      assert.equal(await store.put('jar', 'two', { ttlMs: 60_000, ifVersion: first?.version ?? null }), true)
+      assert.equal(await store.put('jar', 'late', { ttlMs: 60_000, ifVersion: first?.version ?? null }), false)
+      assert.equal((await store.get('jar'))?.value, 'two')
+      await store.delete('jar')
+      assert.equal(await store.get('jar'), null)
+    })
+
+    test('an expired value is gone, and one that comes after it never has its version', async () => {
+      const store = make()
+      await store.put('brief', 'old', { ttlMs: 40, ifVersion: null })
+      const old = await store.get('brief')
+      await pass(60)
+      assert.equal(await store.get('brief'), null)
+      assert.equal(await store.put('brief', 'new', { ttlMs: 60_000, ifVersion: null }), true)
+      assert.notEqual((await store.get('brief'))?.version, old?.version)
+    })
+
+    test('each write begins the expiry anew', async () => {
+      const store = make()
+      await store.put('long', '1', { ttlMs: 80, ifVersion: null })
+      await pass(50)
+      const read = await store.get('long')
+      await store.put('long', '2', { ttlMs: 60_000, ifVersion: read?.version ?? null })
+      await pass(50)
+      assert.equal((await store.get('long'))?.value, '2')
+    })
+  })
+
+const IDEMPOTENCY: [string, () => IdempotencyStore, (ms: number) => Promise<void>][] = [
+  ['redis', () => createRedisIdempotency(redis), passReal],
+  ['embedded', () => createEmbeddedIdempotency(embedded, fake), passFake],
+  ['memory', () => createMemoryIdempotency({ clock: fake }), passFake],
+]
+
+for (const [kind, make, pass] of IDEMPOTENCY)
+  describe(`idempotency in ${kind}`, () => {
+    test('the first claim is mine; until it is told, a second is running; then it is done', async () => {
+      const store = make()
+      const claim = await store.claim('caller/k1', 'print', 60_000)
+      assert.equal(claim.state, 'mine')
+      assert.equal((await store.claim('caller/k1', 'print', 60_000)).state, 'running')
+      if (claim.state === 'mine') await claim.complete('{"ok":true}', 60_000)
+      assert.deepEqual(await store.claim('caller/k1', 'print', 60_000), { state: 'done', outcome: '{"ok":true}' })
+    })
+
+    test('another request with the key is a conflict, before and after the outcome', async () => {
+      const store = make()
+      const claim = await store.claim('k2', 'print', 60_000)
+      assert.equal((await store.claim('k2', 'other', 60_000)).state, 'conflict')
+      if (claim.state === 'mine') await claim.complete('x', 60_000)
+      assert.equal((await store.claim('k2', 'other', 60_000)).state, 'conflict')
+    })
+
+    test('a released claim leaves nothing behind', async () => {
+      const store = make()
+      const claim = await store.claim('k3', 'print', 60_000)
+      if (claim.state === 'mine') await claim.release()
+      assert.equal((await store.claim('k3', 'other', 60_000)).state, 'mine')
+    })
+
+    test('a claim whose lease ran out is lost, until its owner tells after all', async () => {
+      const store = make()
+      const claim = await store.claim('k4', 'print', 30)
+      await pass(50)
+      assert.equal((await store.claim('k4', 'print', 30)).state, 'lost')
+      if (claim.state === 'mine') await claim.complete('late', 60_000)
+      assert.equal((await store.claim('k4', 'print', 30)).state, 'done')
+    })
+
+    test('an outcome is forgotten after its time, and its owner does not disturb the next', async () => {
+      const store = make()
+      const first = await store.claim('k5', 'print', 60_000)
+      if (first.state === 'mine') await first.complete('short', 30)
+      await pass(50)
+      const second = await store.claim('k5', 'other', 60_000)
+      assert.equal(second.state, 'mine')
+      if (first.state === 'mine') {
+        await first.release()
+        await first.complete('too late', 60_000)
+      }
+      assert.equal((await store.claim('k5', 'other', 60_000)).state, 'running')
+    })
+  })
