@@ -1,0 +1,45 @@
+// `npm run docs`: writes every page and schema that follows from a table in the code. A test holds the files against it.
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { buildConfigDocs, buildConfigSchema } from '../src/config/publish.ts'
+import { buildOpenApi } from '../src/descriptor/openapi.ts'
+import { CATALOGUE, type CatalogueRow } from '../src/errors/catalogue.ts'
+import { VERSION } from '../src/model/version.ts'
+import { buildMetricsDocs } from '../src/telemetry/series.ts'
+
+const json = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`
+
+function errorsDocs(): string {
+  const rows = Object.entries<CatalogueRow>(CATALOGUE).map(
+    ([name, { status, blame, meaning, remedy, parents }]) =>
+      `| \`${name}\` | ${status} | ${blame} | ${meaning} | ${remedy} | ${parents.map((parent) => `\`${parent}\``).join(', ')} |`,
+  )
+  return `# Errors
+
+Generated from \`src/errors/catalogue.ts\`; \`npm run docs\` writes it anew.
+
+Every outcome has the same envelope. \`error.type\` names what happened, \`error.sent\` how far the request had got (\`no\`: not a byte of it was
+handed to a connected socket; \`yes\`: a byte of an answer arrived; \`maybe\`: between), \`error.retryable\` whether the same call may succeed if
+repeated and repeating it is safe, and \`source\` whether the upstream or the gateway produced the outcome. The names are Requests' own where it
+has one; the last column says what else an error *is*, as in its tree of exceptions: a \`ConnectTimeout\` is a \`ConnectionError\` and a \`Timeout\`.
+
+The four \`Invalid…\`/\`Missing…\` URL and header names come with 502 where it was the upstream's doing.
+
+| \`error.type\` | HTTP status | whose doing | what happened | what to do | is also |
+|---|---|---|---|---|---|
+${rows.join('\n')}
+`
+}
+
+/** Path from the root → content. */
+export function generate(): Map<string, string> {
+  return new Map([
+    ['openapi.json', json(buildOpenApi(VERSION))],
+    ['config/schema.json', json(buildConfigSchema())],
+    ['docs/configuration.md', buildConfigDocs()],
+    ['docs/errors.md', errorsDocs()],
+    ['docs/metrics.md', buildMetricsDocs()],
+  ])
+}
+
+if (import.meta.main) for (const [path, content] of generate()) writeFileSync(join(import.meta.dirname, '..', path), content)
