@@ -56,26 +56,26 @@ function refuseHost(given: Pairs, adapter: AdapterPolicy): void {
 }
 
 /**
- * The position of what was there, the case and value of what comes later. null removes, though never Host. A name that is
- * given more than once takes the earlier place with its first value; the further ones follow in the order given.
+ * The position of what was there, the case and value of what comes later; null removes what was there, though never Host.
+ * A name given more than once takes the earlier place with its first value; the further ones follow in the order given.
  */
 function mergeHeaders(base: HeaderList, over: Pairs): HeaderPair[] {
-  const merged = base.slice()
-  for (let i = 0; i < over.length; i++) {
-    const pair = over[i] as Pairs[number]
-    const name = pair[0]
+  if (over.length === 0) return base.slice()
+  const inherited: (HeaderPair | null)[] = base.slice()
+  const added: HeaderPair[] = []
+  const seen = new Set<string>()
+  for (const pair of over) {
+    const name = pair[0].toLowerCase()
     if (!isValued(pair)) {
-      if (!sameName(name, 'Host')) removeFrom(merged, name, 0)
-      continue
+      if (name !== 'host') replace(inherited, base, name, null)
+    } else if (seen.has(name) || !replace(inherited, base, name, pair)) {
+      added.push(pair)
     }
-    const at = indexOfName(over, name) < i ? -1 : indexOfName(merged, name)
-    if (at < 0) {
-      merged.push(pair)
-    } else {
-      merged[at] = pair
-      removeFrom(merged, name, at + 1)
-    }
+    seen.add(name)
   }
+  const merged: HeaderPair[] = []
+  for (const pair of inherited) if (pair !== null) merged.push(pair)
+  for (const pair of added) merged.push(pair)
   return merged
 }
 
@@ -83,13 +83,18 @@ function isValued(pair: Pairs[number]): pair is HeaderPair {
   return pair[1] !== null
 }
 
-function indexOfName(pairs: Pairs, name: string): number {
-  for (let i = 0; i < pairs.length; i++) if (sameName((pairs[i] as Pairs[number])[0], name)) return i
-  return -1
-}
-
-function removeFrom(headers: HeaderPair[], name: string, start: number): void {
-  for (let i = headers.length - 1; i >= start; i--) if (sameName((headers[i] as HeaderPair)[0], name)) headers.splice(i, 1)
+/** Puts `pair` where the first of that (lower-case) name still stands as it was in `base`, and takes the rest of that name away. */
+function replace(inherited: (HeaderPair | null)[], base: HeaderList, name: string, pair: HeaderPair | null): boolean {
+  let next = pair
+  let found = false
+  for (let i = 0; i < base.length; i++) {
+    const there = base[i] as HeaderPair
+    if (inherited[i] !== there || there[0].length !== name.length || there[0].toLowerCase() !== name) continue
+    inherited[i] = next
+    next = null
+    found = true
+  }
+  return found
 }
 
 function sameName(a: string, b: string): boolean {
@@ -122,7 +127,7 @@ function propagate(headers: HeaderList, given: Pairs, names: readonly string[], 
   const passedOn: HeaderPair[] = []
   for (const name of names) {
     const value = sameName(name, 'traceparent') ? extras.traceparent : sameName(name, 'x-request-id') ? extras.requestId : null
-    if (value !== null && indexOfName(given, name) < 0) passedOn.push([name, value])
+    if (value !== null && !given.some((pair) => sameName(pair[0], name))) passedOn.push([name, value])
   }
   return passedOn.length === 0 ? headers : [...headers, ...passedOn]
 }

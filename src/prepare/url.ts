@@ -15,7 +15,7 @@ export interface Userinfo {
 
 export interface PreparedUrlParts {
   readonly url: PreparedUrl
-  /** Percent-decoded as UTF-8; null where the URL had none that Requests would use. */
+  /** Percent-decoded as UTF-8 (latin-1 where it is none); null where the URL had none that Requests would use. */
   readonly userinfo: Userinfo | null
   /** The URL had a user without a password, which Requests leaves out. */
   readonly loginIgnored: boolean
@@ -111,7 +111,7 @@ function removeDotSegments(path: string): string {
   }
   if (path.startsWith('/') && output[0] !== '') output.unshift('')
   if (path.endsWith('/.') || path.endsWith('/..')) output.push('')
-  return output.join('/')
+  return output.join('/') || '/'
 }
 
 /** A user without a colon is no login to Requests, nor is an empty user with an empty password. */
@@ -129,7 +129,9 @@ function failScheme(text: string): never {
     const scheme = site && /^[A-Za-z][A-Za-z0-9+.-]{0,31}:/.exec(text)?.[0]
     fail('InvalidSchema', `Invalid URL${scheme ? ` "${scheme}…"` : ''}: only http:// and https:// URLs can be called.`)
   }
-  const remedy = site ? `Perhaps you meant https://${site}?` : 'Write it in full, such as https://api.example.com/.'
+  const remedy = site
+    ? `Perhaps you meant https://${site.replace(/^\/+/, '')}?`
+    : 'Write it in full, such as https://api.example.com/.'
   fail('MissingSchema', `Invalid URL${shown(text)}: No scheme supplied. ${remedy}`)
 }
 

@@ -20,10 +20,14 @@ export const DIFFERENCES: Readonly<Record<string, Difference>> = {
   'a percent-encoded single dot': { ours: { url: 'http://example.com/a/b', target: '/a/b' } },
   'a half-encoded dot segment': { ours: { url: 'http://example.com/b', target: '/b' } },
 
+  // A broken escape in params is no reason to change the password.
+  'a false escape in a string of params quotes the login again': { ours: { login: ['us er', 'pass'] } },
+
   // What is judged must be what is dialled: every address has one spelling, before anybody looks at it.
   ...host('http://127.0.0.1/', 'IPv4 with a trailing dot', 'IPv4 as one number', 'IPv4 in hexadecimal', 'IPv4 in octal'),
   ...host('http://[2001:db8::1]/', 'IPv6 in full'),
   ...host('http://[::ffff:7f00:1]/', 'IPv6 with an IPv4 tail'),
+  ...host('http://example.com/', 'a percent-encoded letter in upper case in the host'),
   ...refused('InvalidURL', 'IPv4 out of range', 'five numbers', 'a name that ends in a number'),
 
   // No host has these. Requests quotes them after parsing and then looks up a name with a percent sign in it.
@@ -72,6 +76,11 @@ export const DIFFERENCES: Readonly<Record<string, Difference>> = {
   'redirect: an absolute URL without a path': { ours: { url: 'https://other.example/' } },
   'redirect: an absolute URL in upper case': { ours: { url: 'http://other.example/X' } },
   'redirect: a stray percent sign': { ours: { url: 'http://example.com:8080/100%25' } },
+  // urllib.parse takes the parameter off, so that an empty one is lost and dots before it become a dot segment.
+  'redirect: an empty parameter': { ours: { url: 'http://example.com:8080/d;', target: '/d;' } },
+  'redirect: dots with a parameter': { ours: { url: 'http://example.com:8080/x/..;p', target: '/x/..;p' } },
+  // Requests looks for the two slashes before the tab is taken out; browsers and we, after.
+  'redirect: a tab between two slashes': { ours: { url: 'http://other.example/', target: '/' } },
   // Requests percent-encodes the host's UTF-8 and then looks up a name with percent signs in it.
   'redirect: an IDNA host': { ours: { url: 'http://xn--knig-5qa.de/' } },
   ...refused('InvalidURL', 'redirect: a full-width host'),
