@@ -1,7 +1,7 @@
 // JSON text read into a tree that keeps what JSON.parse loses: the order of members (integer-like names too), repeated
 // names, each number's own text, and one member's text as it stands. Linear in its input, bounded in depth, never throws.
 // What is wrong with text that is no JSON is said by scan-json.ts.
-import { isAscii, isUtf8 } from 'node:buffer'
+import { isUtf8 } from 'node:buffer'
 import { checkJson, type JsonFault, skipJsonValue, skipNumber, skipSpace, skipString, skipWord } from './scan-json.ts'
 
 export interface JsonNumber {
@@ -44,8 +44,9 @@ export interface ParseJsonOptions {
 
 interface Cursor {
   readonly bytes: Buffer
-  /** All of a small ASCII input, out of which strings are cut; null: they are decoded one by one. */
-  readonly text: string | null
+  /** The bytes from `windowStart` on, a character each, out of which ASCII strings are cut. */
+  window: string
+  windowStart: number
   readonly options: ParseJsonOptions
   /** Where reading goes on. */
   at: number
@@ -58,17 +59,16 @@ const MAX_DOUBTS = 100
 /** Up to this many members a repeated name is looked for one by one, which is faster than building a set. */
 const FEW = 8
 /**
- * Cutting a string out of a longer one is faster than decoding it, but keeps the longer one alive for as long as the piece
- * lives; so only out of inputs of at most this many bytes.
+ * Bytes decoded at once. Cutting a string out of a longer one is much faster than decoding it, but keeps the longer one alive
+ * for as long as the piece lives: a kept name must not hold a whole descriptor.
  */
-const SMALL = 4096
+const WINDOW = 4096
 const NAME_SHOWN = 64
 
 /** Reads one JSON value in UTF-8 with white space around it; a BOM is no white space. */
 export function parseJson(bytes: Buffer, options: ParseJsonOptions): ParsedJson {
-  const text = bytes.length <= SMALL && isAscii(bytes) ? bytes.latin1Slice(0, bytes.length) : null
-  const cursor: Cursor = { bytes, text, options, at: skipSpace(bytes, 0), path: [], doubts: [] }
-  const value = text !== null || isUtf8(bytes) ? readValue(cursor, 0) : undefined
+  const cursor: Cursor = { bytes, window: '', windowStart: 0, options, at: skipSpace(bytes, 0), path: [], doubts: [] }
+  const value = isUtf8(bytes) ? readValue(cursor, 0) : undefined
   if (value !== undefined && skipSpace(bytes, cursor.at) === bytes.length) return { ok: true, value, doubts: cursor.doubts }
   const check = checkJson(bytes, options.maxDepth)
   return check.ok ? { ok: false, at: cursor.at, reason: 'it is not JSON', nonFinite: false } : check
@@ -95,12 +95,14 @@ export function splitJsonList(list: Buffer, maxDepth: number): Buffer[] | null {
 /** RFC 6901. A name longer than 64 characters is cut, so that a fault never repeats a whole input. */
 export function jsonPointer(path: readonly (string | number)[]): string {
   let pointer = ''
-  for (const step of path)
-    pointer += `/${typeof step === 'number' ? step : shown(step).replaceAll('~', '~0').replaceAll('/', '~1')}`
+  for (const step of path) pointer += `/${typeof step === 'number' ? step : escaped(step)}`
   return pointer
 }
 
-const shown = (name: string): string => (name.length > NAME_SHOWN ? `${name.slice(0, NAME_SHOWN)}…` : name)
+function escaped(name: string): string {
+  const shown = name.length > NAME_SHOWN ? `${name.slice(0, NAME_SHOWN)}…` : name
+  return shown.replaceAll('~', '~0').replaceAll('/', '~1')
+}
 
 // Below, undefined says that there is no such value at the cursor. The recursion is bounded by maxDepth.
 
@@ -193,13 +195,19 @@ function readString(cursor: Cursor, depth: number): string | undefined {
   const end = skipString(bytes, start)
   if (end < 0) return undefined
   cursor.at = end
-  const text = JSON.parse(bytes.utf8Slice(start, end)) as string
+  const text = JSON.parse(bytes.toString('utf8', start, end)) as string
   if (!text.isWellFormed()) doubt(cursor, depth, 'half of a surrogate pair stands alone and cannot be sent')
   return text
 }
 
+/** The bytes are known to be ASCII; positions only ever grow. */
 function slice(cursor: Cursor, start: number, end: number): string {
-  return cursor.text === null ? cursor.bytes.latin1Slice(start, end) : cursor.text.slice(start, end)
+  if (end > cursor.windowStart + cursor.window.length) {
+    if (end - start > WINDOW) return cursor.bytes.toString('latin1', start, end)
+    cursor.windowStart = start
+    cursor.window = cursor.bytes.toString('latin1', start, start + WINDOW)
+  }
+  return cursor.window.slice(start - cursor.windowStart, end - cursor.windowStart)
 }
 
 function readNumber(cursor: Cursor): JsonNumber | undefined {

@@ -1,0 +1,42 @@
+// `timeout` and `maxRetries`: each is one value or a record.
+import type { JsonNode } from '../json/parse-json.ts'
+import type { Descriptor, RetryAsk } from '../model/descriptor.ts'
+import { DURATION_HINT } from '../model/units.ts'
+import type { Faults } from './faults.ts'
+import { child, isList, isObject, readRecord, readValue } from './read-node.ts'
+import { retryCountSchema, retrySchema, timeoutDurationSchema, timeoutPartsSchema } from './schema.ts'
+
+type Timeout = Descriptor['timeout']
+
+/** Under this, a timeout was probably meant in seconds. */
+const SHORT_MS = 50
+
+/** One value is connect and read, a pair is (connect, read) as in Requests; null within is the adapter's own. */
+export function readTimeout(node: JsonNode, pointer: string, faults: Faults): Timeout {
+  if (isObject(node)) return (readRecord(timeoutPartsSchema, node, pointer, faults) ?? {}) as Timeout
+  if (!isList(node)) {
+    const both = readValue(timeoutDurationSchema, node, pointer, faults)
+    return both === undefined ? {} : { connect: both, read: both }
+  }
+  if (node.length !== 2) {
+    faults.add(pointer, 'must be a pair [connect, read], one value, or an object of connect, read and total')
+    return {}
+  }
+  const [connect, read] = node.map((part, index) =>
+    part === null ? undefined : readValue(timeoutDurationSchema, part, child(pointer, index), faults),
+  )
+  return { ...(connect === undefined ? {} : { connect }), ...(read === undefined ? {} : { read }) }
+}
+
+export function warnOfShortTimeouts(timeout: Timeout, warnings: string[]): void {
+  const short = (['connect', 'read', 'total'] as const).filter((key) => (timeout[key] ?? SHORT_MS) < SHORT_MS)
+  if (short.length === 0) return
+  warnings.push(`${short.map((key) => `timeout.${key} is ${timeout[key]}`).join(', ')} ${DURATION_HINT}`)
+}
+
+/** A number is the total, and beyond it nothing is bounded apart: so many more tries, for all reasons together. */
+export function readRetry(node: JsonNode, pointer: string, faults: Faults): RetryAsk | undefined {
+  if (isObject(node)) return readRecord(retrySchema, node, pointer, faults) as RetryAsk | undefined
+  const total = readValue(retryCountSchema, node, pointer, faults)
+  return total === undefined ? undefined : { total }
+}
