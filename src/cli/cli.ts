@@ -1,0 +1,27 @@
+// The command line beside the gateway: secrets and keys. Its sub-commands live in files of their own; how a configuration
+// becomes stores is given by whoever calls it.
+import { Command, CommanderError } from 'commander'
+import { addKeyCommands } from './key-commands.ts'
+import type { CliPorts } from './ports.ts'
+import { addSecretCommands } from './secret-commands.ts'
+
+/** First words that are for `runCli` rather than for starting the gateway. */
+export const SUB_COMMANDS: readonly string[] = ['secrets', 'keys']
+
+/** `argv` without node and script. Answers the exit code: 0, 1 where it failed, 2 where it was not understood. Never rejects. */
+export async function runCli(argv: readonly string[], ports: CliPorts): Promise<number> {
+  const program = new Command('sallyport')
+    .description('Secrets and keys of a Sallyport installation.')
+    .exitOverride()
+    .configureOutput({ writeOut: (text) => ports.stdout.write(text), writeErr: (text) => ports.stderr.write(text) })
+  addSecretCommands(program, ports)
+  addKeyCommands(program, ports)
+  try {
+    await program.parseAsync([...argv], { from: 'user' })
+    return 0
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
+    ports.stderr.write(`sallyport: ${error instanceof Error ? error.message : 'unexpected fault'}\n`)
+    return 1
+  }
+}

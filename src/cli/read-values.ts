@@ -1,0 +1,73 @@
+// A secret's values as a person gives them: answers at a terminal, or JSON or key=value lines from standard input or a file.
+// Never from arguments, which other users of the machine can read.
+import { readFile } from 'node:fs/promises'
+import { createInterface } from 'node:readline'
+import { Writable } from 'node:stream'
+import { text } from 'node:stream/consumers'
+import { CliError, type CliPorts } from './ports.ts'
+
+/** `file`: '-' is standard input; null: questions at a terminal, else standard input. `fields`: what to ask for, in order. */
+export async function readValues(
+  file: string | null,
+  fields: readonly string[],
+  ports: CliPorts,
+): Promise<Record<string, string>> {
+  if (file !== null && file !== '-') return parseValues(await readText(file))
+  if (file === null && ports.stdin.isTTY) return ask(fields, ports)
+  return parseValues(await text(ports.stdin))
+}
+
+async function readText(file: string): Promise<string> {
+  try {
+    return await readFile(file, 'utf8')
+  } catch (error) {
+    throw new CliError(`cannot read ${file} (${(error as NodeJS.ErrnoException).code ?? 'unknown error'})`)
+  }
+}
+
+/** A JSON object of strings where it begins with a brace; else `key=value` lines, the value up to the line's end. */
+export function parseValues(given: string): Record<string, string> {
+  if (given.trimStart().startsWith('{')) return parseObject(given)
+  const lines = given.split(/\r?\n/).filter((line) => line.trim() !== '')
+  return Object.fromEntries(
+    lines.map((line, index) => {
+      const equals = line.indexOf('=')
+      if (equals < 1) throw new CliError(`values, line ${index + 1}: write key=value, or give a JSON object`)
+      return [line.slice(0, equals).trim(), line.slice(equals + 1)]
+    }),
+  )
+}
+
+function parseObject(given: string): Record<string, string> {
+  let parsed: unknown
+  try {
+    parsed = JSON.parse(given)
+  } catch {
+    // The parser's own message would show a piece of the text.
+    throw new CliError('values: this begins as JSON but is none')
+  }
+  const entries = Object.entries(parsed as object)
+  const odd = entries.find(([, value]) => typeof value !== 'string')
+  if (odd) throw new CliError(`values: "${odd[0]}" must be a string`)
+  return Object.fromEntries(entries) as Record<string, string>
+}
+
+/** Nothing that is typed is shown. */
+async function ask(fields: readonly string[], { stdin, stderr }: CliPorts): Promise<Record<string, string>> {
+  const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() })
+  const lines = createInterface({ input: stdin, output: nowhere, terminal: true })
+  const answers = lines[Symbol.asyncIterator]()
+  const values: Record<string, string> = {}
+  try {
+    for (const field of fields) {
+      stderr.write(`${field} (not shown): `)
+      const { value, done } = await answers.next()
+      stderr.write('\n')
+      if (done) throw new CliError(`no ${field} was entered; nothing was stored`)
+      values[field] = value
+    }
+    return values
+  } finally {
+    lines.close()
+  }
+}
