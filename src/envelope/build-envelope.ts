@@ -5,10 +5,10 @@ import type { GatewayError, PartialResponse, Sent } from '../errors/gateway-erro
 import type { Answer } from '../model/gateway-port.ts'
 import { greaterSent, type Trail } from '../model/trail.ts'
 import type { UpstreamResponse } from '../model/upstream-response.ts'
-import { errorJson, retryAfterSeconds } from './error-json.ts'
-import { type MergedHeaders, mergeHeaders, objectText } from './headers-json.ts'
-import { attemptsJson, historyJson, milliseconds } from './ledger-json.ts'
-import { parseLinks } from './links.ts'
+import { errorView, retryAfterSeconds } from './error-view.ts'
+import { type Entries, mapText, mergeHeaders, objectText, singleValue } from './headers-json.ts'
+import { attemptView, historyJson, milliseconds } from './ledger-json.ts'
+import { linksJson } from './links.ts'
 import type { BodyView } from './read-body.ts'
 import { requestJson } from './request-json.ts'
 import { type Source, sourceOf } from './source.ts'
@@ -43,7 +43,7 @@ export interface BuiltEnvelope extends Answer {
 }
 
 const NO_BODY: BodyView = { kind: 'none' }
-const NO_HEADERS: MergedHeaders = new Map()
+const NO_HEADERS: Entries = { names: [], values: [] }
 
 export function buildEnvelope(outcome: Outcome, facts: EnvelopeFacts): BuiltEnvelope {
   const { error } = outcome
@@ -70,34 +70,46 @@ export function buildEnvelope(outcome: Outcome, facts: EnvelopeFacts): BuiltEnve
 /** Up to and including `links`. */
 function opening(ok: boolean, head: PartialResponse | null, body: BodyView, { trail }: EnvelopeFacts): string {
   const headers = head === null ? NO_HEADERS : mergeHeaders(head.rawHeaders)
-  const link = headers.get('link')
+  const link = singleValue(headers, 'link')
   const encoding = body.kind === 'json' || body.kind === 'text' ? JSON.stringify(body.encoding) : 'null'
   return (
     `{"ok":${ok},"status":${head === null ? 'null' : head.status},"reason":${head === null ? 'null' : JSON.stringify(head.reason)}` +
     `,"url":${JSON.stringify(trail.url)},"headers":${objectText(headers)},"encoding":${encoding}` +
-    `,"links":${typeof link === 'string' ? objectText(parseLinks(link)) : '{}'}`
+    `,"links":${link === undefined ? '{}' : linksJson(link)}`
   )
 }
 
 /** From `bytes` to the end. */
-function closing(outcome: Outcome, facts: EnvelopeFacts, sent: Sent, source: Source): string {
-  const { trail, admin } = facts
-  const { response, error } = outcome
+function closing({ response, error }: Outcome, facts: EnvelopeFacts, sent: Sent, source: Source): string {
+  const { trail, admin, repeatable, requestId } = facts
   const last = trail.attempts.at(-1)
-  const elapsed = response?.elapsed ?? (error?.response ? (last?.firstByte ?? null) : null)
-  const mayShow = admin ? () => true : facts.isGlobalUnicast
+  const mayShow = admin ? always : facts.isGlobalUnicast
+  const known = JSON.stringify({
+    elapsed: milliseconds(response?.elapsed ?? (error?.response ? (last?.firstByte ?? null) : null)),
+    timings: {
+      queued: Math.round(trail.queuedMs),
+      connect: milliseconds(last?.connect ?? null),
+      firstByte: milliseconds(last?.firstByte ?? null),
+      total: Math.round(facts.totalMs),
+    },
+    attempts: trail.attempts.map((attempt) => attemptView(attempt, mayShow)),
+    notRetried: trail.notRetried,
+    adapter: trail.adapter,
+    breaker: trail.breaker,
+    cache: trail.cache ?? undefined,
+    replayed: trail.replayed || undefined,
+    warnings: trail.warnings,
+    requestId,
+    source,
+    error: error === null ? null : errorView(error, { sent, repeatable, admin }),
+  })
   return (
-    `,"bytes":${response?.body.length ?? 0},"cookies":${objectText(trail.cookies)},"history":${historyJson(trail.history)}` +
-    `,"request":${requestJson(trail.outgoing, facts.inspect)},"elapsed":${milliseconds(elapsed)}` +
-    `,"timings":{"queued":${milliseconds(trail.queuedMs)},"connect":${milliseconds(last?.connect ?? null)}` +
-    `,"firstByte":${milliseconds(last?.firstByte ?? null)},"total":${milliseconds(facts.totalMs)}}` +
-    `,"attempts":${attemptsJson(trail.attempts, mayShow)},"notRetried":${JSON.stringify(trail.notRetried)}` +
-    `,"adapter":${JSON.stringify(trail.adapter)},"breaker":${JSON.stringify(trail.breaker)}` +
-    `${trail.cache === null ? '' : `,"cache":"${trail.cache}"`}${trail.replayed ? ',"replayed":true' : ''}` +
-    `,"warnings":${JSON.stringify(trail.warnings)},"requestId":${JSON.stringify(facts.requestId)},"source":"${source}"` +
-    `,"error":${error === null ? 'null' : errorJson(error, { sent, repeatable: facts.repeatable, admin })}}`
+    `,"bytes":${response?.body.length ?? 0},"cookies":${mapText(trail.cookies)},"history":${historyJson(trail.history)}` +
+    `,"request":${requestJson(trail.outgoing, facts.inspect)},${known.slice(1)}`
   )
 }
+
+const always = (): boolean => true
 
 /** Text goes into one piece with what stands around it; bytes stay their own piece and are not copied. */
 function splice(body: BodyView, opening: string, closing: string): readonly Uint8Array[] {

@@ -18,8 +18,8 @@ const DECODERS: ReadonlyMap<string, Decoder> = new Map([
   ...named('utf16le', (bytes) => new TextDecoder('utf-16le', { ignoreBOM: true }).decode(bytes)),
   ...named('utf16be', (bytes) => new TextDecoder('utf-16be', { ignoreBOM: true }).decode(bytes)),
   ...named('utf32 u32', utf32),
-  ...named('utf32le', (bytes) => wholeUnits(bytes, 'utf-32le')),
-  ...named('utf32be', (bytes) => wholeUnits(bytes, 'utf-32be')),
+  ...named('utf32le', (bytes) => byIconv(bytes, 'utf-32le')),
+  ...named('utf32be', (bytes) => byIconv(bytes, 'utf-32be')),
 ])
 
 /** Names of iconv-lite that are no charsets, or none that a server means. */
@@ -45,7 +45,7 @@ function decoderOf(charset: string): Decoder {
   const key = charset.toLowerCase().replace(/[^a-z0-9]/g, '')
   const own = DECODERS.get(key)
   if (own) return own
-  if (!NO_CHARSETS.has(key) && iconv.encodingExists(charset)) return (bytes) => iconv.decode(bytes, charset, { stripBOM: false })
+  if (!NO_CHARSETS.has(key) && iconv.encodingExists(charset)) return (bytes) => byIconv(bytes, charset)
   return fromPlatform(charset) ?? utf8
 }
 
@@ -87,8 +87,7 @@ function utf32(bytes: Buffer): string {
   return withoutBom(decodeText(bytes, bigEndian ? 'utf-32be' : 'utf-32le'))
 }
 
-/** iconv-lite drops an unfinished last unit silently. */
-function wholeUnits(bytes: Buffer, charset: string): string {
-  const text = iconv.decode(bytes, charset, { stripBOM: false })
-  return bytes.length % 4 === 0 ? text : text + REPLACEMENT
+/** Half a surrogate pair, which UTF-7 and UTF-32 can spell, is as undecodable as any other byte that means nothing. */
+function byIconv(bytes: Buffer, charset: string): string {
+  return iconv.decode(bytes, charset, { stripBOM: false }).toWellFormed()
 }

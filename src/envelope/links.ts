@@ -1,15 +1,17 @@
 // The Link header, read as Requests reads it (`Response.links`): lenient, without RFC 8288's quoting rules.
 
-/** Keyed by `rel`, or by URL where there is none; a later link of the same key replaces the earlier one. */
-export function parseLinks(header: string): Map<string, Map<string, string>> {
-  const links = new Map<string, Map<string, string>>()
+import { mapText } from './headers-json.ts'
+
+/** As the text of a JSON object. Keyed by `rel`, or by URL where there is none; a later link of the same key replaces the earlier one. */
+export function linksJson(header: string): string {
+  const links = new Map<string, string>()
   const trimmed = strip(header, QUOTES_AND_BLANK)
-  if (trimmed === '') return links
+  if (trimmed === '') return '{}'
   for (const text of trimmed.split(/, *</)) {
     const link = parseLink(text)
-    links.set(link.get('rel') || (link.get('url') as string), link)
+    links.set(link.get('rel') || (link.get('url') as string), mapText(link))
   }
-  return links
+  return `{${[...links].map(([key, link]) => `${JSON.stringify(key)}:${link}`).join(',')}}`
 }
 
 function parseLink(text: string): Map<string, string> {

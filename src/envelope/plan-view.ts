@@ -5,7 +5,7 @@ import type { Rate } from '../model/adapter-policy.ts'
 import type { OutgoingView } from '../model/envelope.ts'
 import type { Answer } from '../model/gateway-port.ts'
 import type { CredentialChoice, HopPlan } from '../model/hop.ts'
-import { errorJson, retryAfterSeconds } from './error-json.ts'
+import { errorView, retryAfterSeconds } from './error-view.ts'
 import { requestJson } from './request-json.ts'
 
 export interface PlanFacts {
@@ -24,13 +24,15 @@ export interface PlanFacts {
 
 export function buildPlanView(facts: PlanFacts): Answer {
   const { error } = facts
-  const text =
-    `{"request":${requestJson(facts.request, true)},"plan":${JSON.stringify(planView(facts))},"warnings":${JSON.stringify(facts.warnings)}` +
-    `,"error":${error === null ? 'null' : errorJson(error, { sent: 'no', repeatable: facts.repeatable, admin: facts.admin })}}`
+  const known = JSON.stringify({
+    plan: planView(facts),
+    warnings: facts.warnings,
+    error: error === null ? null : errorView(error, { sent: 'no', repeatable: facts.repeatable, admin: facts.admin }),
+  })
   return {
     status: error === null ? 200 : error.status,
     retryAfterSeconds: retryAfterSeconds(error),
-    chunks: [Buffer.from(text)],
+    chunks: [Buffer.from(`{"request":${requestJson(facts.request, true)},${known.slice(1)}`)],
   }
 }
 

@@ -1,5 +1,5 @@
 // A failure as the envelope tells it: what, how far the request had got, and whether repeating the same call makes sense.
-import { CATALOGUE } from '../errors/catalogue.ts'
+import { CATALOGUE, type ErrorType } from '../errors/catalogue.ts'
 import type { GatewayError, Sent } from '../errors/gateway-error.ts'
 
 export interface ErrorFacts {
@@ -16,16 +16,27 @@ const INTERNAL_MESSAGE = 'the gateway itself failed; report it with the requestI
 /** "Not now" always says when to ask again; this where whoever refused cannot know. */
 const DEFAULT_RETRY_AFTER_MS = 1000
 
-export function errorJson(error: GatewayError, facts: ErrorFacts): string {
-  const internal = error.type === 'InternalError'
-  const message = internal ? INTERNAL_MESSAGE : messageOf(error, facts.admin)
-  const retryable = CATALOGUE[error.type].transient && (facts.sent === 'no' || facts.repeatable)
-  const retryAfter = retryAfterOf(error)
-  const detail = internal || error.detail === undefined ? undefined : JSON.stringify(error.detail)
-  return (
-    `{"type":"${error.type}","message":${JSON.stringify(message)},"sent":"${facts.sent}","retryable":${retryable}` +
-    `${retryAfter === null ? '' : `,"retryAfter":${retryAfter}`}${detail === undefined ? '' : `,"detail":${detail}`}}`
-  )
+export interface ErrorView {
+  readonly type: ErrorType
+  readonly message: string
+  readonly sent: Sent
+  readonly retryable: boolean
+  readonly retryAfter: number | undefined
+  readonly detail: unknown
+}
+
+/** In the contract's key order. */
+export function errorView(error: GatewayError, facts: ErrorFacts): ErrorView {
+  const { type } = error
+  const internal = type === 'InternalError'
+  return {
+    type,
+    message: internal ? INTERNAL_MESSAGE : messageOf(error, facts.admin),
+    sent: facts.sent,
+    retryable: CATALOGUE[type].transient && (facts.sent === 'no' || facts.repeatable),
+    retryAfter: retryAfterOf(error),
+    detail: internal ? undefined : error.detail,
+  }
 }
 
 /** Whole seconds for the Retry-After header, rounded up; null: none. Only 429 and 503 have one. */
@@ -35,9 +46,9 @@ export function retryAfterSeconds(error: GatewayError | null): number | null {
 }
 
 /** Whole milliseconds, rounded up so that waiting that long is enough. */
-function retryAfterOf(error: GatewayError): number | null {
+function retryAfterOf(error: GatewayError): number | undefined {
   if (error.retryAfter !== undefined) return Math.max(0, Math.ceil(error.retryAfter))
-  return saysNotNow(error) ? DEFAULT_RETRY_AFTER_MS : null
+  return saysNotNow(error) ? DEFAULT_RETRY_AFTER_MS : undefined
 }
 
 function saysNotNow(error: GatewayError): boolean {
