@@ -49,7 +49,7 @@ export function decideNextHop(
   }
   if (adapter.redirects.follow === 'none') return stayWarned(status, `adapter ${adapter.name} has redirects: none`)
   if (facts.followed >= descriptor.maxRedirects) {
-    const because = `${facts.url.hostname} redirects once more after the ${descriptor.maxRedirects} redirects that maxRedirects allows; see history, and call the final URL directly`
+    const because = `${facts.url.hostname} redirects once more, beyond maxRedirects (${descriptor.maxRedirects}); see history, and call the final URL directly`
     return { kind: 'fail', type: 'TooManyRedirects', because }
   }
   const url = resolve(facts.url, location)
@@ -92,7 +92,8 @@ export function nextOutbound(from: Outbound, { verdict, drop, first, secured }: 
   const gone = new Set<string>()
   if (originChanged) {
     for (const name of drop) gone.add(name.toLowerCase())
-    gone.add('cookie')
+    // Host is the old origin's name; Requests sends it on, to a server that it does not mean.
+    gone.add('cookie').add('host')
     if (!isUpgrade(from.url, url)) gone.add('authorization')
   }
   return {
