@@ -25,6 +25,11 @@ export interface SecretBook extends Secrets {
   close(): void
 }
 
+interface Use {
+  readonly origin: string
+  readonly caller: string
+}
+
 /** What stands under a name: the secret, or why its record cannot be used. */
 type Entry = { readonly secret: Secret } | { readonly fault: string }
 
@@ -32,11 +37,8 @@ export function createSecretBook({ store, sealer, clock, log, staleForMs }: Secr
   const follower = createFollower(store, sealer, log)
   let loadedAt: number | null = null
   let fresh = false
-  let underWay: Promise<void> | null = null
-  let stopTimer = (): void => {}
-  let closed = false
 
-  const ask = async (): Promise<void> => {
+  const rounds = createRounds(clock, async () => {
     try {
       await follower.follow()
       loadedAt = clock.now()
@@ -46,24 +48,8 @@ export function createSecretBook({ store, sealer, clock, log, staleForMs }: Secr
       if (fresh || loadedAt === null) log.log('warn', 'secret store away', { because: reasonOf(error), afterMs: staleForMs })
       fresh = false
     }
-  }
-  const refresh = (): Promise<void> => {
-    underWay ??= ask().finally(() => {
-      underWay = null
-    })
-    return underWay
-  }
-  const round = (): void => {
-    stopTimer = clock.after(REFRESH_MS, () => {
-      void refresh().then(() => {
-        if (!closed) round()
-      })
-    })
-  }
-  round()
-  const first = refresh()
-
-  const findNow = (name: string, use: { readonly origin: string; readonly caller: string }): Secret => {
+  })
+  const findNow = (name: string, use: Use): Secret => {
     if (loadedAt === null || (!fresh && clock.now() - loadedAt > staleForMs))
       throw unavailable(name, 'the secret store cannot be reached')
     return judge(name, follower.entries.get(name), use, fresh)
@@ -72,11 +58,40 @@ export function createSecretBook({ store, sealer, clock, log, staleForMs }: Secr
   return {
     find(name, use) {
       // Only calls that come before the first answer wait, and no longer than the store's own time limit.
-      return loadedAt === null && underWay ? first.then(() => findNow(name, use)) : findNow(name, use)
+      const first = loadedAt === null ? rounds.first : null
+      return first ? first.then(() => findNow(name, use)) : findNow(name, use)
     },
-    refresh,
+    refresh: rounds.refresh,
     get fresh() {
       return fresh
+    },
+    close: rounds.close,
+  }
+}
+
+/** Asks once now, and again each time REFRESH_MS after the last answer. `ask` never rejects. */
+function createRounds(clock: Clock, ask: () => Promise<void>) {
+  let underWay: Promise<void> | null = null
+  let first: Promise<void> | null = null
+  let stopTimer = (): void => {}
+  let closed = false
+  const refresh = (): Promise<void> => {
+    underWay ??= ask().finally(() => {
+      underWay = null
+      first = null
+    })
+    return underWay
+  }
+  const next = (): void => {
+    if (!closed) stopTimer = clock.after(REFRESH_MS, () => void refresh().then(next))
+  }
+  first = refresh()
+  void first.then(next)
+  return {
+    refresh,
+    /** null once it is answered. */
+    get first() {
+      return first
     },
     close() {
       closed = true
@@ -128,12 +143,7 @@ function createFollower(store: SecretStore, sealer: Sealer, log: Logger) {
 }
 
 /** Callers first: who may not use a secret does not learn that it exists, nor where it goes. */
-function judge(
-  name: string,
-  entry: Entry | undefined,
-  { origin, caller }: { readonly origin: string; readonly caller: string },
-  fresh: boolean,
-): Secret {
+function judge(name: string, entry: Entry | undefined, { origin, caller }: Use, fresh: boolean): Secret {
   if (!entry)
     throw fresh
       ? unknown(name, caller, 'there is no secret of that name')

@@ -34,14 +34,14 @@ export function credentials({ secrets, schemes }: CredentialPorts): Layer {
     opened.set(key, fresh)
     return fresh
   }
-
-  const openStored = async (choice: StoredChoice, request: HopRequest, context: CallContext): Promise<OpenCredential> => {
-    refuseUnsafe(choice, request)
-    const found = secrets.find(choice.name, { origin: request.url.origin, caller: context.caller.name })
-    const secret = found instanceof Promise ? await found : found
+  const openStored = (secret: Secret, request: HopRequest, context: CallContext): OpenCredential => {
     if (schemes[secret.scheme].place !== 'request') throw wrongPlace(secret, request)
     context.trail.credential = `${secret.name}@${secret.version}`
     return open(secret, secret.scheme, secret.values)
+  }
+  const find = (choice: StoredChoice, request: HopRequest, context: CallContext): Secret | Promise<Secret> => {
+    refuseUnsafe(choice, request)
+    return secrets.find(choice.name, { origin: request.url.origin, caller: context.caller.name })
   }
 
   return (next) => async (request, context) => {
@@ -50,11 +50,16 @@ export function credentials({ secrets, schemes }: CredentialPorts): Layer {
       context.trail.outgoing = maskedView(request)
       return next(request, context)
     }
-    const credential =
-      choice.kind === 'given' ? open(choice.auth, choice.auth.type, choice.auth) : await openStored(choice, request, context)
+    let credential: OpenCredential
+    if (choice.kind === 'given') credential = open(choice.auth, choice.auth.type, choice.auth)
+    else {
+      // Not awaited unless it must be: a secret that is in memory costs no turn of the event loop.
+      const found = find(choice, request, context)
+      credential = openStored(found instanceof Promise ? await found : found, request, context)
+    }
     const bare = withoutCallersOwn(request, context)
-    const response = await send(bare, credential.inject(bare), next, context)
-    return credential.dialogue ? converse(credential, credential.dialogue, bare, response, next, context) : response
+    const sent = send(bare, credential.inject(bare), next, context)
+    return credential.dialogue ? converse(credential, credential.dialogue, bare, await sent, next, context) : sent
   }
 }
 
@@ -89,7 +94,8 @@ async function converse(
 
 function withInjection(request: HopRequest, injection: Injection): HopRequest {
   let headers = request.headers
-  for (const header of injection.headers) headers = setHeader(headers, header.name, header.value)
+  for (const { name, value } of injection.headers)
+    headers = getHeader(headers, name) === undefined ? [...headers, [name, value]] : setHeader(headers, name, value)
   const { query } = injection
   return query ? { ...request, headers, url: withQueryPair(request.url, query.name, query.value) } : { ...request, headers }
 }
