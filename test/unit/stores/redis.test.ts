@@ -22,6 +22,8 @@ const clock: Clock = {
   },
 }
 const COMMAND_TIMEOUT_MS = 200
+/** For tests that are not about time. */
+const PATIENT_MS = 5000
 /** What a loaded machine may add. */
 const SLACK_MS = 250
 
@@ -36,12 +38,15 @@ async function aServer(args: readonly string[] = []): Promise<TestRedis> {
   return server
 }
 
-function connectTo(url: string): { redis: RedisConnection; meter: ReturnType<typeof aMeter>; lines: string[] } {
+function connectTo(
+  url: string,
+  commandTimeoutMs = COMMAND_TIMEOUT_MS,
+): { redis: RedisConnection; meter: ReturnType<typeof aMeter>; lines: string[] } {
   const meter = aMeter()
   const lines: string[] = []
   const log = { log: (...given: unknown[]) => void lines.push(JSON.stringify(given)) }
   const ports: { clock: Clock; meter: Meter; log: typeof log } = { clock, meter, log }
-  const redis = openRedis({ url, prefix: 'sallyport:', commandTimeoutMs: COMMAND_TIMEOUT_MS, connectTimeoutMs: 500 }, ports)
+  const redis = openRedis({ url, prefix: 'sallyport:', commandTimeoutMs, connectTimeoutMs: 500 }, ports)
   closers.push(() => redis.close())
   return { redis, meter, lines }
 }
@@ -82,7 +87,7 @@ const write = (redis: RedisConnection): Promise<unknown> =>
 describe('a Redis in trouble', () => {
   test('killed: refused at once, told once, and used again when it is back', async () => {
     const server = await aServer()
-    const { redis, meter, lines } = connectTo(server.url)
+    const { redis, meter, lines } = connectTo(server.url, PATIENT_MS)
     await until(redis.healthy)
     await server.kill()
     await until(() => !redis.healthy())
@@ -163,7 +168,7 @@ describe('a Redis in trouble', () => {
 
   test('a wrong password is said so, without the password or the URL', async () => {
     const server = await aServer(['--requirepass', 'right-canary-1'])
-    const { redis, lines } = connectTo(`redis://:wrong-canary-2@127.0.0.1:${server.port}`)
+    const { redis, lines } = connectTo(`redis://:wrong-canary-2@127.0.0.1:${server.port}`, PATIENT_MS)
     await until(() => lines.length > 0)
     const { message } = await refused(write(redis))
     assert.match(`${lines.join()}${message}`, /refuses our user or password|not connected/)
@@ -174,21 +179,21 @@ describe('a Redis in trouble', () => {
 
   test('no password where one is wanted', async () => {
     const server = await aServer(['--requirepass', 'right-canary-1'])
-    const { lines } = connectTo(server.url)
+    const { lines } = connectTo(server.url, PATIENT_MS)
     await until(() => lines.length > 0)
     assert.match(lines.join(), /refuses our user or password/)
   })
 
   test('the right password connects', async () => {
     const server = await aServer(['--requirepass', 'right-canary-1'])
-    const { redis } = connectTo(`redis://:right-canary-1@127.0.0.1:${server.port}`)
+    const { redis } = connectTo(`redis://:right-canary-1@127.0.0.1:${server.port}`, PATIENT_MS)
     await until(redis.healthy)
     assert.equal(await write(redis), true)
   })
 
   test('full: reads go on, health says away and does not flap', async () => {
     const server = await aServer(['--maxmemory', '1', '--maxmemory-policy', 'noeviction'])
-    const { redis, meter } = connectTo(server.url)
+    const { redis, meter } = connectTo(server.url, PATIENT_MS)
     await until(() => meter.deeds.length > 0)
     assert.match((await refused(write(redis))).message, /out of memory/)
     assert.equal(await createRedisValues(redis).get('k'), null)
@@ -221,7 +226,7 @@ describe('a Redis in trouble', () => {
 
   test('an emptied script cache costs no call', async () => {
     const server = await aServer()
-    const { redis } = connectTo(server.url)
+    const { redis } = connectTo(server.url, PATIENT_MS)
     await until(redis.healthy)
     await createRedisValues(redis).get('k')
     const socket = connect(server.port, '127.0.0.1')
