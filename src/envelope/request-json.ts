@@ -17,8 +17,8 @@ function bodyJson(body: Buffer): string {
   return isUtf8(body) ? `{"text":${JSON.stringify(body.toString())}}` : `{"base64":"${body.toString('base64')}"}`
 }
 
-/** RFC 9110 §8.6: methods whose empty body is announced. The connection writes the header after all others. */
-const ANNOUNCED_WHEN_EMPTY: ReadonlySet<string> = new Set(['POST', 'PUT', 'PATCH'])
+/** RFC 9110 §8.6: methods whose empty body the HTTP client announces. It writes the header after all others. */
+const ANNOUNCED_WHEN_EMPTY: ReadonlySet<string> = new Set(['POST', 'PUT', 'PATCH', 'QUERY', 'PROPFIND', 'PROPPATCH'])
 
 function withContentLength({ method, headers, body }: OutgoingView): HeaderList {
   const length = body?.byteLength ?? 0

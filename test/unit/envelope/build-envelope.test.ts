@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { envelopeSchema } from '../../../src/descriptor/envelope-schema.ts'
 import { buildEnvelope, type EnvelopeFacts, type Outcome } from '../../../src/envelope/build-envelope.ts'
 import { readBody } from '../../../src/envelope/read-body.ts'
 import { GatewayError } from '../../../src/errors/gateway-error.ts'
@@ -52,8 +53,11 @@ function answered(over: Partial<UpstreamResponse>, decode: Decode = 'auto'): Out
   return { response, ...readBody(response, { decode, url: URL_SENT }) }
 }
 
+/** Every envelope made here also has the published shape. */
 function textOf(outcome: Outcome, over: Partial<EnvelopeFacts> = {}): string {
-  return Buffer.concat(buildEnvelope(outcome, facts(over)).chunks).toString()
+  const text = Buffer.concat(buildEnvelope(outcome, facts(over)).chunks).toString()
+  envelopeSchema.parse(JSON.parse(text))
+  return text
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: a parsed envelope, looked into freely
@@ -261,5 +265,16 @@ for (const [name, body, shown] of BODIES) {
     assert.deepEqual(request.body, shown)
     assert.deepEqual([request.bodyBytes, request.headers], [body.byteLength, { 'Content-Length': String(body.byteLength) }])
     assert.equal('body' in parsed(answered({}), { trail }).request, false)
+  })
+}
+
+for (const [method, length] of [
+  ['GET', undefined],
+  ['DELETE', undefined],
+  ['POST', '0'],
+] as const) {
+  test(`an empty ${method} shows ${length === undefined ? 'no Content-Length' : `Content-Length: ${length}`}, as it goes out`, () => {
+    const trail = aTrail({ outgoing: { method, url: URL_SENT, headers: [], body: null } })
+    assert.equal(parsed(answered({}), { trail }).request.headers['Content-Length'], length)
   })
 }

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { prepareAnswerSchema } from '../../../src/descriptor/envelope-schema.ts'
 import { buildPlanView, type PlanFacts } from '../../../src/envelope/plan-view.ts'
 import { GatewayError } from '../../../src/errors/gateway-error.ts'
 import type { CredentialChoice } from '../../../src/model/hop.ts'
@@ -10,6 +11,7 @@ const BASE: PlanFacts = { request: null, plan: null, totalMs: null, error: null,
 function view(over: Partial<PlanFacts>) {
   const answer = buildPlanView({ ...BASE, ...over })
   const text = Buffer.concat(answer.chunks).toString()
+  prepareAnswerSchema.parse(JSON.parse(text))
   return { ...answer, text, json: JSON.parse(text) }
 }
 
