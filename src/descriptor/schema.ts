@@ -28,6 +28,8 @@ function inUnits(read: (value: number | string) => Reading<number>, min: number,
 }
 
 const text = z.string({ error: 'must be a string' })
+/** Held against its alphabet by read-body.ts, which decodes it. */
+const base64Text = text.meta({ contentEncoding: 'base64' })
 const flag = z.boolean({ error: 'must be true or false' })
 
 const token = (fault: string) => z.string({ error: fault }).regex(TOKEN, { error: fault })
@@ -55,7 +57,7 @@ export const timeoutDurationSchema = inUnits(parseDuration, 1, TIMEOUT_FAULT).de
   'At least 1 ms: a whole number of milliseconds, or a string with its unit: "250ms", "3.05s", "2m". Under 50 ms gives a warning.',
 )
 
-const sizeSchema = inUnits(parseSize, 0, 'must be a number of bytes, or a string such as "64KiB" or "10MiB"').describe(
+export const sizeSchema = inUnits(parseSize, 0, 'must be a number of bytes, or a string such as "64KiB" or "10MiB"').describe(
   'A whole number of bytes, or a string: KiB, MiB, GiB are powers of 1024; KB, MB, GB powers of 1000.',
 )
 
@@ -79,8 +81,8 @@ export const pairsSchema = z
 
 export const filePartSchema = z
   .strictObject({
-    content: text.optional().describe('The bytes, in base64 (RFC 4648 §4, padded). Either this or `text`.'),
-    base64: text.optional().describe('Another name for `content`.'),
+    content: base64Text.optional().describe('The bytes, in base64 (RFC 4648 §4, padded). Either this or `text`.'),
+    base64: base64Text.optional().describe('Another name for `content`.'),
     text: text.optional().describe('The content as text, sent in UTF-8.'),
     filename: text.nullable().optional().describe("Default: the field's name. null: a plain field, without a filename."),
     contentType: text.optional().describe("The part's Content-Type. Default: none, as in Requests."),
@@ -198,8 +200,8 @@ export const descriptorSchema = z
     data: paramsSchema
       .optional()
       .describe('An object or pairs: form-encoded. A string: sent as it is, in UTF-8, without a Content-Type.'),
-    content: text.optional().describe('Raw bytes, in base64 (RFC 4648 §4, padded).'),
-    base64: text.optional().describe('Another name for `content`.'),
+    content: base64Text.optional().describe('Raw bytes, in base64 (RFC 4648 §4, padded).'),
+    base64: base64Text.optional().describe('Another name for `content`.'),
     files: filesSchema.optional().describe('Sent as multipart/form-data, with `data` (object or pairs) as its fields.'),
     cookies: z
       .record(z.string(), z.string())
@@ -243,6 +245,7 @@ export const descriptorSchema = z
     tags: z
       .record(tagSchema, tagSchema)
       .refine((tags) => Object.keys(tags).length <= MAX_TAGS)
+      .meta({ maxProperties: MAX_TAGS })
       .optional()
       .describe(`Free labels for the audit trail: at most ${MAX_TAGS}, of at most ${MAX_TAG_LENGTH} characters each.`),
   })
