@@ -2,7 +2,7 @@
 // Content-encodings were undone by the transport.
 import { GatewayError } from '../errors/gateway-error.ts'
 import { checkJson } from '../json/scan-json.ts'
-import type { Descriptor } from '../model/descriptor.ts'
+import type { Decode } from '../model/descriptor.ts'
 import { headerValue, type UpstreamResponse } from '../model/upstream-response.ts'
 import { decodeText, isUtf8Charset, withoutBom } from './charset.ts'
 import { type MediaType, parseMediaType } from './media-type.ts'
@@ -21,7 +21,10 @@ export interface ReadBody {
   readonly error: GatewayError | null
 }
 
-export interface BodyWishes extends Pick<Descriptor, 'decode' | 'encoding'> {
+export interface BodyWishes {
+  readonly decode: Decode
+  /** Read with this charset whatever was declared. */
+  readonly encoding?: string | undefined
   /** Final URL of the answer, for the message; null: unknown. */
   readonly url: string | null
   /** Levels of nesting above which JSON counts as unparseable. Default 64. */
