@@ -1,19 +1,21 @@
-// The command line beside the gateway: secrets and keys. Its sub-commands live in files of their own; how a configuration
-// becomes stores is given by whoever calls it.
+// The command line: the gateway itself, secrets and keys. Its sub-commands live in files of their own; how a configuration
+// becomes a gateway or stores is given by whoever calls it.
 import { Command, CommanderError } from 'commander'
 import { addKeyCommands } from './key-commands.ts'
 import type { CliPorts } from './ports.ts'
 import { addSecretCommands } from './secret-commands.ts'
 
-/** First words that are for `runCli` rather than for starting the gateway. */
-export const SUB_COMMANDS: readonly string[] = ['secrets', 'keys']
-
 /** `argv` without node and script. Answers the exit code: 0, 1 where it failed, 2 where it was not understood. Never rejects. */
 export async function runCli(argv: readonly string[], ports: CliPorts): Promise<number> {
   const program = new Command('sallyport')
-    .description('Secrets and keys of a Sallyport installation.')
+    .description('A resilient outbound-HTTP gateway, and its secrets and keys.')
     .exitOverride()
     .configureOutput({ writeOut: (text) => ports.stdout.write(text), writeErr: (text) => ports.stderr.write(text) })
+  program
+    .command('serve', { isDefault: true })
+    .description('start the gateway (the default)')
+    .option('--config <file>', 'the configuration file (default: SALLYPORT_CONFIG, else the built-in sample)')
+    .action(({ config }: { config?: string }) => ports.serve(config ?? null))
   addSecretCommands(program, ports)
   addKeyCommands(program, ports)
   try {

@@ -10,6 +10,8 @@ export interface CliStores {
 }
 
 export interface CliPorts {
+  /** Starts the gateway; resolves once it listens. Rejects with a message for the operator. */
+  serve(configFile: string | null): Promise<void>
   /** `configFile` as given by --config; null: the default. Rejects with a message for the operator. */
   openStores(configFile: string | null): Promise<CliStores>
   readonly stdin: NodeJS.ReadableStream & { readonly isTTY?: boolean }

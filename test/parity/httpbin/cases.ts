@@ -33,7 +33,14 @@ const PARAMS = named('params', {
   'an object': { url: '/get', params: { a: '1', b: 'two' } },
   'a list repeats the key': { url: '/get', params: { a: ['1', '2', '3'] } },
   'null is dropped': { url: '/get', params: { a: null, b: '1' } },
-  'pairs keep their order': { url: '/get', params: [['z', '1'], ['a', '2'], ['z', '3']] },
+  'pairs keep their order': {
+    url: '/get',
+    params: [
+      ['z', '1'],
+      ['a', '2'],
+      ['z', '3'],
+    ],
+  },
   'appended to the URL own query': { url: '/get?x=1', params: { y: '2' } },
   'a string': { url: '/get', params: 'a=1&b=2%20c' },
   'spaces and pluses': { url: '/get', params: { q: 'a b+c' } },
@@ -65,7 +72,13 @@ const HEADERS = named('headers', {
   'a user agent': { url: '/user-agent', headers: { 'User-Agent': 'parity/2' } },
   'a long one': { url: '/headers', headers: { 'X-Long': 'v'.repeat(4000) } },
   'response headers': { url: '/response-headers', params: { 'X-Answer': 'yes', 'Content-Language': 'de' } },
-  'a response header twice': { url: '/response-headers', params: [['X-Twice', 'a'], ['X-Twice', 'b']] },
+  'a response header twice': {
+    url: '/response-headers',
+    params: [
+      ['X-Twice', 'a'],
+      ['X-Twice', 'b'],
+    ],
+  },
   cache: { url: '/cache' },
   'cache revalidated': { url: '/cache', headers: { 'If-Modified-Since': 'Thu, 01 Jan 2026 00:00:00 GMT' } },
   'cache for seconds': { url: '/cache/60' },
@@ -79,10 +92,23 @@ const BODIES = named('bodies', {
   'json string': { url: '/post', method: 'POST', json: 'text' },
   'json false': { url: '/post', method: 'POST', json: false },
   'json zero': { url: '/post', method: 'POST', json: 0 },
-  'json with its own content type': { url: '/post', method: 'POST', json: { a: 1 }, headers: { 'Content-Type': 'application/vnd.x+json' } },
+  'json with its own content type': {
+    url: '/post',
+    method: 'POST',
+    json: { a: 1 },
+    headers: { 'Content-Type': 'application/vnd.x+json' },
+  },
   form: { url: '/post', method: 'POST', data: { a: '1', b: 'x y&z=ü' } },
   'form lists': { url: '/post', method: 'POST', data: { a: ['1', '2'], b: '3' } },
-  'form pairs': { url: '/post', method: 'POST', data: [['b', '1'], ['a', '2'], ['b', '3']] },
+  'form pairs': {
+    url: '/post',
+    method: 'POST',
+    data: [
+      ['b', '1'],
+      ['a', '2'],
+      ['b', '3'],
+    ],
+  },
   'form empty value': { url: '/post', method: 'POST', data: { a: '' } },
   'a string': { url: '/post', method: 'POST', data: 'plain text ü' },
   'a string with a content type': { url: '/post', method: 'POST', data: '<a/>', headers: { 'Content-Type': 'application/xml' } },
@@ -91,7 +117,11 @@ const BODIES = named('bodies', {
   'put json': { url: '/put', method: 'PUT', json: { put: true } },
   'patch form': { url: '/patch', method: 'PATCH', data: { p: '1' } },
   'delete with a body': { url: '/delete', method: 'DELETE', json: { why: 'test' } },
-  'one file': { url: '/post', method: 'POST', files: { file: { text: 'content', filename: 'a.txt', contentType: 'text/plain' } } },
+  'one file': {
+    url: '/post',
+    method: 'POST',
+    files: { file: { text: 'content', filename: 'a.txt', contentType: 'text/plain' } },
+  },
   'a file without a type': { url: '/post', method: 'POST', files: { file: { text: 'content', filename: 'a.bin' } } },
   'a file named by its field': { url: '/post', method: 'POST', files: { report: { text: 'content' } } },
   'files and fields': {
@@ -103,7 +133,9 @@ const BODIES = named('bodies', {
   'a file with an odd name': { url: '/post', method: 'POST', files: { file: { text: 'x', filename: 'ä "q" \\ b.txt' } } },
 })
 
-const STATUSES: Case[] = [200, 201, 202, 204, 206, 304, 400, 401, 403, 404, 405, 409, 410, 418, 422, 429, 500, 501, 502, 503, 504].map((status) => ({
+const STATUSES: Case[] = [
+  200, 201, 202, 204, 206, 304, 400, 401, 403, 404, 405, 409, 410, 418, 422, 429, 500, 501, 502, 503, 504,
+].map((status) => ({
   name: `status: ${status}`,
   ask: { url: `/status/${status}` },
 }))
@@ -117,8 +149,14 @@ const AUTH = named('auth', {
   'bearer missing': { url: '/bearer' },
   'digest auth': { url: '/digest-auth/auth/user/passwd', auth: { type: 'digest', username: 'user', password: 'passwd' } },
   'digest auth MD5': { url: '/digest-auth/auth/user/passwd/MD5', auth: { type: 'digest', username: 'user', password: 'passwd' } },
-  'digest auth SHA-256': { url: '/digest-auth/auth/user/passwd/SHA-256', auth: { type: 'digest', username: 'user', password: 'passwd' } },
-  'digest auth SHA-512': { url: '/digest-auth/auth/user/passwd/SHA-512', auth: { type: 'digest', username: 'user', password: 'passwd' } },
+  'digest auth SHA-256': {
+    url: '/digest-auth/auth/user/passwd/SHA-256',
+    auth: { type: 'digest', username: 'user', password: 'passwd' },
+  },
+  'digest auth SHA-512': {
+    url: '/digest-auth/auth/user/passwd/SHA-512',
+    auth: { type: 'digest', username: 'user', password: 'passwd' },
+  },
   'digest, wrong': { url: '/digest-auth/auth/user/passwd', auth: { type: 'digest', username: 'user', password: 'no' } },
   'digest, none given': { url: '/digest-auth/auth/user/passwd' },
 })

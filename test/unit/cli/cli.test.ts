@@ -18,7 +18,7 @@ after(() => rmSync(dir, { recursive: true }))
 function aShell({ sealed = true }: { readonly sealed?: boolean } = {}) {
   const secrets: SecretStore = createMemorySecrets()
   const sealer = createEphemeralSealer()
-  const seen = { configs: [] as (string | null)[], closed: 0 }
+  const seen = { configs: [] as (string | null)[], served: [] as (string | null)[], closed: 0 }
   const run = async (argv: string, stdin: string, isTTY = false): Promise<{ code: number; out: string; err: string }> => {
     const collected = { out: '', err: '' }
     const collect = (into: 'out' | 'err'): Writable =>
@@ -31,6 +31,7 @@ function aShell({ sealed = true }: { readonly sealed?: boolean } = {}) {
     const input = Object.assign(new PassThrough(), { isTTY })
     input.end(stdin)
     const ports: CliPorts = {
+      serve: async (configFile) => void seen.served.push(configFile),
       async openStores(configFile) {
         seen.configs.push(configFile)
         return { secrets, sealer: sealed ? sealer : null, close: () => void seen.closed++ }
@@ -186,9 +187,18 @@ test('help is no failure; what is not understood is', async () => {
   assert.equal((await run('secrets frobnicate', '')).code, 2)
 })
 
+test('without a sub-command the gateway starts, with the file that was given', async () => {
+  const { run, seen } = aShell()
+  await run('--config a.yaml', '')
+  await run('serve --config b.yaml', '')
+  await run('serve', '')
+  assert.deepEqual(seen.served, ['a.yaml', 'b.yaml', null])
+})
+
 test('a store that cannot be opened is a failure with its reason', async () => {
   const errors: string[] = []
   const code = await runCli(['secrets', 'list'], {
+    serve: async () => {},
     openStores: () => Promise.reject(new Error('sallyport.yaml:3: store.redis must be a URL')),
     stdin: new PassThrough(),
     stdout: new PassThrough(),

@@ -1,0 +1,294 @@
+// The only place that constructs and joins things: configuration in, a running gateway out.
+import { randomBytes } from 'node:crypto'
+import { networkInterfaces } from 'node:os'
+import { createAdapterPool, type OriginStack, type StackOrigin } from './adapters/adapter-pool.ts'
+import { createRoutes } from './adapters/routes.ts'
+import { createAuditLog } from './audit/audit-log.ts'
+import type { Config } from './config/config.ts'
+import { createSecretBook } from './credentials/book.ts'
+import { type NewSecret, provisionSecret } from './credentials/provision.ts'
+import { SCHEMES } from './credentials/schemes/index.ts'
+import { createEphemeralSealer, createSealer, type Sealer } from './credentials/seal.ts'
+import { parseKeys, readKeys } from './credentials/sources/key-source.ts'
+import { buildOpenApi } from './descriptor/openapi.ts'
+import { createGateway } from './gateway.ts'
+import { type Breaker, type BreakerRotation, createBreaker, createBreakerRotation } from './layers/breaker.ts'
+import { bulkhead } from './layers/bulkhead.ts'
+import { credentials } from './layers/credentials.ts'
+import { egress } from './layers/egress.ts'
+import { idempotency } from './layers/idempotency.ts'
+import { rateLimit } from './layers/rate-limit.ts'
+import { redirect } from './layers/redirect.ts'
+import { retry } from './layers/retry.ts'
+import type { AdapterPolicy } from './model/adapter-policy.ts'
+import type { Dispatch, Layer } from './model/dispatch.ts'
+import type { Clock, OwnListeners, Routes } from './model/ports.ts'
+import { VERSION } from './model/version.ts'
+import { adapterStack, callStack, rehearsalStack } from './pipeline.ts'
+import { canonicalAddress, isGlobalUnicast } from './policy/address-rules.ts'
+import { planHop } from './policy/plan-hop.ts'
+import { createRetryBudget, type RetryBudget } from './policy/retry-budget.ts'
+import { createSlots } from './policy/slots.ts'
+import { createTokenBucket } from './policy/token-bucket.ts'
+import { composeHop } from './prepare/compose-hop.ts'
+import { resolveLocation } from './prepare/resolve-location.ts'
+import { type Callers, createCallers } from './server/callers.ts'
+import { createServer, type HttpFace } from './server/server.ts'
+import { createSessions } from './sessions/sessions.ts'
+import { openStores, type Stores, type StoresPorts } from './stores/open-stores.ts'
+import type { ProcessLogger } from './telemetry/logger.ts'
+import { createMetrics, type Metrics } from './telemetry/metrics.ts'
+import { createOriginTransport } from './transport/origin-transport.ts'
+import type { TransportPorts } from './transport/ports.ts'
+import { createResolver } from './transport/resolver.ts'
+
+export interface App {
+  listen: HttpFace['listen']
+  /** Takes adapters, callers, ceilings, CA bundles and the log level of `config`; what else differs needs a restart and is named. */
+  reload(config: Config): readonly string[]
+  /** Stores a secret as the next version of its name. */
+  provision(secret: NewSecret): Promise<number>
+  /** Refuses new calls, waits for those under way, then closes everything. */
+  drain(): Promise<void>
+}
+
+/** Origins at once, all adapters together, and how long one without calls is kept. */
+const MAX_ORIGINS = 5000
+const ORIGIN_IDLE_MS = 300_000
+
+export const systemClock: Clock = {
+  now: () => performance.now(),
+  date: () => Date.now(),
+  after(ms, callback) {
+    const timer = setTimeout(callback, Math.min(ms, 2 ** 31 - 1))
+    return () => clearTimeout(timer)
+  },
+}
+
+/** What a reload replaces, all at once. */
+interface Snapshot {
+  readonly config: Config
+  readonly routes: Routes
+  readonly callers: Callers
+}
+
+/** What every stack is built with. */
+interface StackPorts {
+  readonly clock: Clock
+  readonly metrics: Metrics
+  readonly log: ProcessLogger
+  readonly rotation: BreakerRotation
+  readonly credentials: Layer
+  readonly transport: TransportPorts
+}
+
+export function createApp(config: Config, { log, clock = systemClock }: { log: ProcessLogger; clock?: Clock }): App {
+  let snapshot = takeSnapshot(config)
+  const metrics = createMetrics({ version: VERSION })
+  const sealer = openSealer(config)
+  const stores = openConfiguredStores(config, { canSeal: sealer !== null, clock, meter: metrics, log })
+  const seal = sealer ?? createEphemeralSealer()
+  const secrets = createSecretBook({ store: stores.secrets, sealer: seal, clock, log, staleForMs: config.store.staleForMs })
+  const audit = createAuditLog({ dataDir: config.dataDir, clock, meter: metrics, durability: config.audit.durability })
+  const resolver = createResolver({ servers: config.dns.servers, clock, meter: metrics })
+  const rotation = createBreakerRotation(clock)
+  const own = createOwnListeners()
+  const attach = credentials({ secrets, schemes: SCHEMES })
+  const stackPorts: StackPorts = {
+    clock,
+    metrics,
+    log,
+    rotation,
+    credentials: attach,
+    transport: {
+      clock,
+      meter: metrics,
+      resolver,
+      secrets,
+      ownListeners: own,
+      caBundle: (name) => snapshot.config.caBundles.get(name) ?? '',
+    },
+  }
+  const pool = createAdapterPool<RetryBudget | null>({
+    clock,
+    maxOrigins: MAX_ORIGINS,
+    idleMs: ORIGIN_IDLE_MS,
+    buildShared: ({ retry: { budget } }) => (budget === null ? null : createRetryBudget(budget, clock)),
+    build: (adapter, origin, budget) => buildStack(adapter, origin, budget, stackPorts),
+  })
+  const judge = egress({ keys: { isKey: (value) => snapshot.callers.isKey(value) } })
+  const gateway = createGateway({
+    clock,
+    routes: () => snapshot.routes,
+    dispatch: callStack({
+      idempotency: idempotency({ store: stores.idempotency, local: stores.localIdempotency, clock, random: Math.random }),
+      redirect: redirect({ planHop, composeHop, resolveLocation }),
+      egress: judge,
+    })(pool.dispatch),
+    rehearse: rehearsalStack({ egress: judge, credentials: attach })(notSent),
+    sessions: createSessions({ store: stores.values, clock, ttlMs: config.sessions.ttlMs }),
+    audit,
+    meter: metrics,
+    log,
+    makeBoundary: () => randomBytes(16).toString('hex'),
+    isGlobalUnicast,
+  })
+  const { listen } = config
+  const face = createServer(
+    {
+      host: listen.host,
+      port: listen.port,
+      descriptorLimit: listen.descriptorBytes,
+      maxConnections: listen.connections,
+      metrics: config.metrics,
+      clocks: { headMs: listen.headTimeoutMs, requestMs: listen.bodyTimeoutMs, keepAliveMs: listen.keepAliveMs },
+    },
+    {
+      gateway,
+      callers: () => snapshot.callers,
+      readiness: () => ({ ready: true, degraded: stores.healthy() && secrets.fresh ? [] : [stores.kind] }),
+      openapi: () => buildOpenApi(VERSION),
+      scrape: () => metrics.scrape(),
+    },
+  )
+  metrics.register('connections', () => face.connections())
+  metrics.register('inFlight', () => face.inFlight())
+  metrics.watchAdapters(function* () {
+    for (const sample of pool.samples()) yield [sample.adapter, sample] as const
+  })
+
+  return {
+    async listen() {
+      const bound = await face.listen()
+      own.add(bound)
+      if (bound.metrics) own.add(bound.metrics)
+      return bound
+    },
+    reload(next) {
+      const before = snapshot.config
+      snapshot = takeSnapshot(next)
+      pool.reconcile(next.adapters, { rebuild: !sameBundles(before, next) })
+      log.setLevel(next.log.level)
+      return needsRestart(before, next)
+    },
+    provision: async (secret) => {
+      const version = await provisionSecret(stores.secrets, seal, secret)
+      await secrets.refresh()
+      return version
+    },
+    async drain() {
+      await face.drain(snapshot.config.listen.drainMs)
+      await pool.close()
+      await audit.close()
+      secrets.close()
+      rotation.close()
+      resolver.close()
+      stores.close()
+      log.flush()
+    },
+  }
+}
+
+/** One adapter, one origin: its slots, its breaker, its bucket, its connections. */
+function buildStack(adapter: AdapterPolicy, origin: StackOrigin, budget: RetryBudget | null, ports: StackPorts): OriginStack {
+  const { clock, metrics, log, rotation } = ports
+  const slots = createSlots(adapter.limits)
+  const breaker: Breaker | null =
+    adapter.breaker === null
+      ? null
+      : createBreaker(adapter.breaker, { clock, meter: metrics, log, adapter: adapter.name, origin: origin.origin, rotation })
+  const bucket = adapter.limits.rate === null ? null : createTokenBucket(adapter.limits.rate, clock)
+  const transport = createOriginTransport(adapter, origin, ports.transport)
+  const stacked = adapterStack({
+    retry: retry(breaker ? { budget, refusalMs: breaker.refusalMs } : { budget }, { clock, random: Math.random, meter: metrics }),
+    rateLimit: rateLimit(bucket, { clock }),
+    breakerDoor: breaker?.door ?? passThrough,
+    bulkhead: bulkhead(slots, { clock }),
+    breaker: breaker?.layer ?? passThrough,
+    credentials: ports.credentials,
+  })
+  return {
+    dispatch: stacked(transport.dispatch),
+    sample: () => ({
+      origin: origin.origin,
+      breaker: breaker?.state() ?? null,
+      ...transport.sample(),
+      inFlight: slots.inUse,
+      queued: slots.queued,
+    }),
+    // An open breaker is state worth keeping: without it the next call would meet the sick host unguarded.
+    busy: () => breaker !== null && breaker.state() !== 'closed',
+    async close() {
+      breaker?.shutdown()
+      await transport.close()
+    },
+  }
+}
+
+const passThrough: Layer = (next) => next
+
+/** The end of a rehearsal: credentials were found and put in, and nothing goes out. */
+const notSent: Dispatch = async () => {
+  return { status: 200, reason: '', rawHeaders: [], body: Buffer.alloc(0), elapsed: 0 }
+}
+
+function takeSnapshot(config: Config): Snapshot {
+  return {
+    config,
+    routes: createRoutes(config.adapters, config.ceilings, new Set(config.caBundles.keys())),
+    callers: createCallers(
+      config.callers.map(({ caller, keyHashes }) => ({
+        ...caller,
+        keys: keyHashes.map((hash) => ({ sha256: Buffer.from(hash, 'hex') })),
+      })),
+    ),
+  }
+}
+
+/** `canSeal`: a sealing key is configured; without one, secrets stay in memory. */
+export function openConfiguredStores(
+  { store, dataDir }: Config,
+  { canSeal, ...ports }: StoresPorts & { readonly canSeal: boolean },
+): Stores {
+  return openStores({ redisUrl: store.redis, prefix: `${store.prefix}:`, dataDir, canSeal }, ports)
+}
+
+/** null: no key is configured. Throws SealError where one is and cannot be used. */
+export function openSealer({ store }: Config): Sealer | null {
+  const { installation } = store
+  if (store.keyFile !== null) return createSealer({ ...readKeys({ file: store.keyFile }), installation })
+  if (store.key !== null) return createSealer({ ...parseKeys(store.key, 'store.key'), installation })
+  return null
+}
+
+function sameBundles(before: Config, next: Config): boolean {
+  return (
+    before.caBundles.size === next.caBundles.size &&
+    [...before.caBundles].every(([name, pem]) => next.caBundles.get(name) === pem)
+  )
+}
+
+/** Keys that are read once, at the start. */
+function needsRestart(before: Config, next: Config): string[] {
+  const keys = ['listen', 'dataDir', 'dns', 'store', 'metrics', 'audit', 'sessions'] as const
+  return keys.filter((key) => JSON.stringify(before[key]) !== JSON.stringify(next[key]))
+}
+
+/** The gateway's own ports, which it never dials, under whichever of this machine's addresses they are reached. */
+function createOwnListeners(): OwnListeners & { add(bound: { readonly address: string; readonly port: number }): void } {
+  const ports = new Map<number, string>()
+  const isLocal = (address: string): boolean =>
+    address.startsWith('127.') ||
+    address === '::1' ||
+    Object.values(networkInterfaces()).some((interfaces) => interfaces?.some((own) => canonicalAddress(own.address) === address))
+  return {
+    add: ({ address, port }) => {
+      ports.set(port, address)
+    },
+    has(address, port) {
+      const bound = ports.get(port)
+      if (bound === undefined) return false
+      return bound === address || ((bound === '0.0.0.0' || bound === '::') && isLocal(address))
+    },
+  }
+}

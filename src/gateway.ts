@@ -1,0 +1,311 @@
+// One call, whole: parse, prepare, dispatch, envelope, record. The only place where an error becomes a value, and the only
+// catch-all of the house.
+import { parseDescriptor } from './descriptor/parse-descriptor.ts'
+import { type BuiltEnvelope, buildEnvelope, type Outcome } from './envelope/build-envelope.ts'
+import { buildPlanView } from './envelope/plan-view.ts'
+import { readBody } from './envelope/read-body.ts'
+import { GatewayError } from './errors/gateway-error.ts'
+import type { CallContext } from './model/call-context.ts'
+import type { Descriptor } from './model/descriptor.ts'
+import type { Dispatch } from './model/dispatch.ts'
+import type { Answer, Entrance, Gateway, IncomingCall } from './model/gateway-port.ts'
+import type { HopRequest } from './model/hop.ts'
+import { maskedView } from './model/outgoing-view.ts'
+import type { AuditLog, CallLog, Clock, CookieJar, Logger, Meter, Routes, Sessions } from './model/ports.ts'
+import { createTrail, type Trail } from './model/trail.ts'
+import { callTimeoutMs, planHop } from './policy/plan-hop.ts'
+import { composeHop } from './prepare/compose-hop.ts'
+import { prepareCall, withAdapterParams } from './prepare/prepare-call.ts'
+
+export interface GatewayPorts {
+  readonly clock: Clock
+  /** The mounts as they are now; a call keeps those it began with. */
+  readonly routes: () => Routes
+  /** The call stack above the adapters. */
+  readonly dispatch: Dispatch
+  /** The same judgement and credentials, without a transport. */
+  readonly rehearse: Dispatch
+  readonly sessions: Sessions
+  readonly audit: AuditLog
+  readonly meter: Meter
+  readonly log: Logger & CallLog
+  /** Random text for a multipart boundary. */
+  readonly makeBoundary: () => string
+  readonly isGlobalUnicast: (address: string) => boolean
+}
+
+/** A call as far as it has come; filled step by step, so that a failure at any of them can still be told whole. */
+interface Course {
+  readonly incoming: IncomingCall
+  readonly startedAt: number
+  readonly trail: Trail
+  descriptor: Descriptor | null
+  request: HopRequest | null
+  context: CallContext | null
+  totalMs: number | null
+  stopTotalClock: () => void
+}
+
+/** RFC 9110 §9.2.2: repeating such a call is safe even if its first try arrived. */
+const IDEMPOTENT: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE'])
+
+export function createGateway(ports: GatewayPorts): Gateway {
+  const { clock, sessions, audit, meter, log } = ports
+
+  const begin = (incoming: IncomingCall): Course => ({
+    incoming,
+    startedAt: clock.now(),
+    trail: createTrail(),
+    descriptor: null,
+    request: null,
+    context: null,
+    totalMs: null,
+    stopTotalClock: () => {},
+  })
+
+  /** Descriptor → first hop and context. Throws what is wrong with either. */
+  async function open(course: Course): Promise<{ request: HopRequest; context: CallContext; descriptor: Descriptor }> {
+    const { incoming, trail } = course
+    const descriptor = parseDescriptor(incoming.body)
+    course.descriptor = descriptor
+    warnAll(trail, descriptor.warnings)
+    const { outbound: plain, userinfo, warnings } = prepareCall(descriptor, ports.makeBoundary)
+    warnAll(trail, warnings)
+    trail.url = plain.url.href
+    const routes = ports.routes()
+    const found = routes.find(plain.url)
+    if (!found) throw unmounted(plain.url.origin)
+    const { adapter, because } = found
+    trail.adapter = adapter.name
+    armTotalClock(course, callTimeoutMs(descriptor, adapter, routes.ceilings))
+    const outbound = withAdapterParams(descriptor, plain, adapter)
+    trail.url = outbound.url.href
+    const planned = planHop({ adapter, because, descriptor, routes, method: outbound.method, userinfo, originChanged: false })
+    warnAll(trail, planned.warnings)
+    const { requestId, traceparent, caller, cancellation } = incoming
+    const jar = descriptor.session === undefined ? sessions.transient() : await openSession(course, descriptor.session)
+    const request = composeHop(outbound, planned.plan, { cookie: jar.header(outbound.url), requestId, traceparent })
+    const deadline = course.startedAt + (course.totalMs ?? 0)
+    const context: CallContext = { requestId, traceparent, caller, descriptor, cancellation, deadline, routes, jar, trail }
+    course.request = request
+    course.context = context
+    return { request, context, descriptor }
+
+    function openSession({ incoming: { caller: owner } }: Course, name: string): Promise<CookieJar> {
+      if (!adapter.sessions)
+        throw new GatewayError('Forbidden', `adapter "${adapter.name}" keeps no sessions; leave \`session\` out`)
+      return sessions.open(owner.name, name)
+    }
+  }
+
+  /** One clock over everything from here on; whoever waits hears it through the cancellation. */
+  function armTotalClock(course: Course, { totalMs, warnings }: { totalMs: number; warnings: readonly string[] }): void {
+    warnAll(course.trail, warnings)
+    course.totalMs = totalMs
+    course.stopTotalClock = clock.after(totalMs, () => {
+      const tries = course.trail.attempts.length
+      const where = tries === 0 ? 'before the first try began' : `during try ${tries}`
+      course.incoming.cancellation.cancel(
+        new GatewayError(
+          'Timeout',
+          `timeout.total of ${totalMs} ms ran out ${where}; see attempts and timings for where it went`,
+          {
+            sent: course.trail.sent(),
+          },
+        ),
+      )
+    })
+  }
+
+  async function carryOut(course: Course): Promise<Outcome> {
+    try {
+      const { request, context, descriptor } = await open(course)
+      await audit.intent({
+        id: context.requestId,
+        caller: context.caller.name,
+        method: request.method,
+        url: context.trail.url,
+        adapter: context.trail.adapter,
+        credential: request.plan.credential.kind === 'stored' ? request.plan.credential.name : null,
+        tags: descriptor.tags,
+      })
+      context.cancellation.throwIfCancelled()
+      const response = await ports.dispatch(request, context)
+      return {
+        response,
+        ...readBody(response, { decode: descriptor.decode, encoding: descriptor.encoding, url: context.trail.url }),
+      }
+    } catch (thrown) {
+      return { error: asGatewayError(thrown, course.incoming) }
+    } finally {
+      course.stopTotalClock()
+    }
+  }
+
+  /** What a session's cookies became, even where the call failed. */
+  async function saveSession({ context, descriptor, incoming, trail }: Course): Promise<void> {
+    if (!context?.jar.changed || descriptor?.session === undefined) return
+    try {
+      await sessions.save(incoming.caller.name, descriptor.session, context.jar)
+    } catch {
+      trail.warn(`the cookies of session "${descriptor.session}" could not be saved; the next call will not send them`)
+    }
+  }
+
+  function tell(course: Course, outcome: Outcome): BuiltEnvelope {
+    const { incoming, trail, descriptor, request } = course
+    if (trail.outgoing === null && request !== null) trail.outgoing = maskedView(request)
+    return buildEnvelope(outcome, {
+      requestId: incoming.requestId,
+      trail,
+      admin: incoming.caller.admin,
+      repeatable: isRepeatable(descriptor),
+      inspect: descriptor?.inspect ?? false,
+      totalMs: clock.now() - course.startedAt,
+      isGlobalUnicast: ports.isGlobalUnicast,
+    })
+  }
+
+  function record(course: Course, outcome: Outcome, envelope: BuiltEnvelope): Promise<void> {
+    const { incoming, trail, request } = course
+    const durationMs = clock.now() - course.startedAt
+    const bytesIn = outcome.response?.body.length ?? 0
+    const { upstreamStatus: status, errorType: error, sent } = envelope
+    const { adapter, url, credential, bytesOut } = trail
+    meter.callEnded({ entrance: incoming.entrance, adapter, status, error, seconds: durationMs / 1000, bytesOut, bytesIn })
+    log.callLine({
+      requestId: incoming.requestId,
+      caller: incoming.caller.name,
+      entrance: incoming.entrance,
+      adapter,
+      method: request?.method ?? course.descriptor?.method ?? null,
+      url,
+      status,
+      error,
+      source: envelope.source,
+      sent,
+      attempts: trail.attempts.length,
+      durationMs,
+      queuedMs: trail.queuedMs,
+      breaker: trail.breaker,
+      credential,
+      bytesOut,
+      bytesIn,
+    })
+    const { requestId: id, caller } = incoming
+    return audit.result({
+      id,
+      caller: caller.name,
+      url,
+      adapter,
+      status,
+      error,
+      sent,
+      credential,
+      attempts: trail.attempts,
+      durationMs,
+      bytesOut,
+      bytesIn,
+    })
+  }
+
+  async function call(incoming: IncomingCall): Promise<Answer> {
+    const course = begin(incoming)
+    const outcome = await carryOut(course)
+    await saveSession(course)
+    const envelope = tell(course, outcome)
+    try {
+      await record(course, outcome, envelope)
+      return envelope
+    } catch (thrown) {
+      // What cannot be recorded is not acknowledged; `sent` still says how far it went.
+      return tell(course, { error: asGatewayError(thrown, incoming) })
+    }
+  }
+
+  async function prepare(incoming: IncomingCall): Promise<Answer> {
+    const course = begin(incoming)
+    let error: GatewayError | null = null
+    try {
+      const { request, context } = await open(course)
+      await ports.rehearse(request, context)
+    } catch (thrown) {
+      error = asGatewayError(thrown, incoming)
+    } finally {
+      course.stopTotalClock()
+    }
+    const { trail, request, descriptor } = course
+    const { entrance, requestId, caller } = incoming
+    const answer = buildPlanView({
+      request: trail.outgoing ?? (request === null ? null : maskedView(request)),
+      plan: request?.plan ?? null,
+      totalMs: course.totalMs,
+      error,
+      warnings: trail.warnings,
+      repeatable: isRepeatable(descriptor),
+      admin: caller.admin,
+    })
+    if (error) refusalLine(error, { entrance, requestId, caller: caller.name, adapter: trail.adapter, url: trail.url })
+    return answer
+  }
+
+  function refuse(error: GatewayError, facts: Parameters<Gateway['refuse']>[1]): Answer {
+    const trail = createTrail()
+    refusalLine(error, { ...facts, adapter: null, url: null })
+    const { requestId } = facts
+    return buildEnvelope(
+      { error },
+      { requestId, trail, admin: false, repeatable: false, inspect: false, totalMs: 0, isGlobalUnicast: ports.isGlobalUnicast },
+    )
+  }
+
+  function refusalLine(
+    error: GatewayError,
+    facts: { entrance: Entrance; requestId: string; caller: string | null; adapter: string | null; url: string | null },
+  ): void {
+    const nothing = { status: null, bytesOut: 0, bytesIn: 0 }
+    meter.callEnded({ entrance: facts.entrance, adapter: facts.adapter, error: error.type, seconds: 0, ...nothing })
+    log.callLine({
+      ...facts,
+      ...nothing,
+      method: null,
+      error: error.type,
+      source: 'gateway',
+      sent: 'no',
+      attempts: 0,
+      durationMs: 0,
+      queuedMs: 0,
+      breaker: null,
+      credential: null,
+    })
+  }
+
+  /** Anything that is not a GatewayError is a bug of ours: told as such, with no detail to the caller. */
+  function asGatewayError(thrown: unknown, { requestId }: IncomingCall): GatewayError {
+    if (thrown instanceof GatewayError) return thrown
+    const { name, frames } = whereFrom(thrown)
+    log.log('error', 'internal error', { requestId, name, where: frames })
+    return new GatewayError('InternalError', 'the gateway failed; report it with the requestId', { cause: thrown })
+  }
+
+  return { call, prepare, refuse }
+}
+
+function warnAll(trail: Trail, warnings: readonly string[]): void {
+  for (const warning of warnings) trail.warn(warning)
+}
+
+function isRepeatable(descriptor: Descriptor | null): boolean {
+  return descriptor !== null && (descriptor.idempotencyKey !== undefined || IDEMPOTENT.has(descriptor.method))
+}
+
+function unmounted(origin: string): GatewayError {
+  return new GatewayError('EgressDenied', `no adapter is mounted on ${origin}; mount one on this prefix, or correct the URL`)
+}
+
+/** The kind of a foreign error and where it was thrown; never its message, which may quote anything. */
+function whereFrom(thrown: unknown): { name: string; frames: string } {
+  if (!(thrown instanceof Error)) return { name: typeof thrown, frames: '' }
+  const frames = (thrown.stack ?? '').split('\n').filter((line) => /^\s+at /.test(line))
+  return { name: thrown.name, frames: frames.slice(0, 6).join('') }
+}

@@ -1,0 +1,117 @@
+#!/usr/bin/env node
+// The process: arguments, signals, exit code. Without a configuration file it runs the sample and its upstream.
+import { type ChildProcess, fork } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { extname } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { type App, createApp, openConfiguredStores, openSealer, systemClock } from './app.ts'
+import { runCli } from './cli/cli.ts'
+import type { CliStores } from './cli/ports.ts'
+import type { Config } from './config/config.ts'
+import { ConfigError } from './config/faults.ts'
+import { loadConfig } from './config/load.ts'
+import { watchConfig } from './config/watch.ts'
+import { VERSION } from './model/version.ts'
+import { createLogger, type ProcessLogger } from './telemetry/logger.ts'
+
+async function serve(given: string | null): Promise<void> {
+  const file = given ?? process.env.SALLYPORT_CONFIG ?? null
+  const { config, warnings, files } = await loadConfig({ file, env: process.env })
+  const log = createLogger({ level: config.log.level, pretty: process.stdout.isTTY === true })
+  const app = createApp(config, { log })
+  const sample = file === null ? await startSample(app, config) : null
+  const { address, port } = await app.listen()
+  banner(config, { file, address, port }, warnings)
+  process.send?.({ port })
+  const stopWatching = await watchConfig(files, () => void reload(app, file, log), systemClock)
+  process.on('SIGHUP', () => void reload(app, file, log))
+  endOnSignal(async () => {
+    stopWatching()
+    await app.drain()
+    sample?.kill()
+  }, log)
+}
+
+/** All or nothing: a file with a fault leaves everything as it was. */
+async function reload(app: App, file: string | null, log: ProcessLogger): Promise<void> {
+  try {
+    const { config, warnings } = await loadConfig({ file, env: process.env })
+    const later = app.reload(config)
+    log.log('info', 'configuration reloaded', { count: config.adapters.length })
+    for (const key of later) log.log('warn', 'configuration change needs a restart', { key })
+    for (const warning of warnings) process.stderr.write(`${warning}\n`)
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error
+    log.log('error', 'configuration refused, the old one stands', {})
+    process.stderr.write(`${error.message}\n`)
+  }
+}
+
+function endOnSignal(drain: () => Promise<void>, log: ProcessLogger): void {
+  let ending = false
+  const end = (signal: NodeJS.Signals): void => {
+    if (ending) process.exit(1)
+    ending = true
+    log.log('info', 'draining', { signal })
+    drain().then(
+      () => process.exit(0),
+      () => process.exit(1),
+    )
+  }
+  process.on('SIGTERM', end)
+  process.on('SIGINT', end)
+}
+
+/** The sample upstream as a process of its own, and the secret that it wants: a token drawn anew at each start. */
+async function startSample(app: App, config: Config): Promise<ChildProcess> {
+  const token = randomBytes(24).toString('base64url')
+  const script = fileURLToPath(new URL(`./sample/upstream${extname(import.meta.url)}`, import.meta.url))
+  const child = fork(script, { env: { ...process.env, SAMPLE_TOKEN: token } })
+  const [message] = (await once(child, 'message')) as [{ failed?: string }]
+  if (message.failed) {
+    throw new Error(`the sample upstream could not listen (${message.failed}): set SALLYPORT_SAMPLE_PORT to a free port`)
+  }
+  const origin = new URL(config.adapters[0]?.mount ?? '').origin
+  await app.provision({ name: 'sample-token', scheme: 'bearer', values: { token }, origins: [origin], callers: ['*'] })
+  return child
+}
+
+/** A few lines for the person who started it: where it listens, what is mounted, what is missing. */
+function banner(config: Config, at: { file: string | null; address: string; port: number }, warnings: readonly string[]): void {
+  const host = at.address.includes(':') ? `[${at.address}]` : at.address
+  const width = Math.max(...config.adapters.map(({ name }) => name.length))
+  const lines = [
+    `Sallyport ${VERSION} listens on http://${host}:${at.port} (documentation at /docs)`,
+    ...config.adapters.map(
+      ({ name, mount, credentials }) => `  ${name.padEnd(width)}  ${mount}${credentials ? `  with ${credentials}` : ''}`,
+    ),
+    ...(at.file === null ? ['no configuration given: this is the sample; for your own: npm start -- --config FILE'] : []),
+    ...(config.callers.length === 0 ? ['no callers configured: only this machine may call, with admin rights'] : []),
+    ...(config.store.redis === null ? [`no store.redis: state is kept in ${config.dataDir}, by this process alone`] : []),
+    ...(config.store.keyFile === null && config.store.key === null
+      ? ['no sealing key (store.keyFile): stored secrets are forgotten at exit']
+      : []),
+    ...warnings.map((warning) => `warning: ${warning}`),
+  ]
+  process.stderr.write(`${lines.join('\n')}\n`)
+}
+
+/** The stores of an installation without its gateway, for the command line. */
+async function openStoresOf(given: string | null): Promise<CliStores> {
+  const file = given ?? process.env.SALLYPORT_CONFIG
+  if (!file) throw new Error('say which installation: --config FILE, or SALLYPORT_CONFIG')
+  const { config } = await loadConfig({ file, env: process.env })
+  const quiet = { log: () => {} }
+  const sealer = openSealer(config)
+  const stores = openConfiguredStores(config, {
+    canSeal: sealer !== null,
+    clock: systemClock,
+    meter: { storeHealthy: () => {} },
+    log: quiet,
+  })
+  return { secrets: stores.secrets, sealer, close: stores.close }
+}
+
+const { stdin, stdout, stderr } = process
+process.exitCode = await runCli(process.argv.slice(2), { serve, openStores: openStoresOf, stdin, stdout, stderr })

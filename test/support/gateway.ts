@@ -1,0 +1,140 @@
+// A whole gateway for wire tests: real configuration, real sockets, everything on. What it gave away is scanned for the
+// canary secret when it stops, so every test that uses it is a leak test too.
+import assert from 'node:assert/strict'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { Agent, type IncomingHttpHeaders, request } from 'node:http'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createApp } from '../../src/app.ts'
+import { loadConfig } from '../../src/config/load.ts'
+import type { NewSecret } from '../../src/credentials/provision.ts'
+import { createLogger } from '../../src/telemetry/logger.ts'
+import { findCanaries } from './canary.ts'
+
+export interface TestGatewayOptions {
+  /** As in the configuration file. */
+  readonly adapters: readonly object[]
+  /** Further keys of the configuration file. */
+  readonly config?: object
+  readonly env?: Record<string, string>
+  readonly secrets?: readonly NewSecret[]
+}
+
+export interface Reply {
+  readonly status: number
+  readonly headers: IncomingHttpHeaders
+  readonly text: string
+  // biome-ignore lint/suspicious/noExplicitAny: tests read whatever the envelope holds
+  readonly envelope: any
+}
+
+export interface AskOptions {
+  readonly headers?: Record<string, string>
+  /** The upstream echoes what it was sent, on purpose: the answer is not scanned. */
+  readonly echoes?: boolean
+  readonly signal?: AbortSignal
+}
+
+export interface TestGateway {
+  readonly url: string
+  readonly port: number
+  /** POST /v1/requests. */
+  call(descriptor: unknown, options?: AskOptions): Promise<Reply>
+  post(path: string, body: string | Buffer, options?: AskOptions): Promise<Reply>
+  get(path: string, options?: AskOptions): Promise<Reply>
+  logs(): string
+  // biome-ignore lint/suspicious/noExplicitAny: audit records as they stand
+  audit(): any[]
+  metrics(): Promise<string>
+  provision(secret: NewSecret): Promise<number>
+  /** Takes another configuration, whole or not at all. */
+  reload(options: TestGatewayOptions): Promise<readonly string[]>
+  stop(): Promise<void>
+}
+
+function writeConfig(folder: string, { adapters, config }: TestGatewayOptions): string {
+  const file = join(folder, 'sallyport.yaml')
+  // JSON is YAML.
+  writeFileSync(file, JSON.stringify({ listen: { port: 0 }, dataDir: join(folder, 'data'), adapters, ...config }))
+  return file
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
+export async function startGateway(options: TestGatewayOptions): Promise<TestGateway> {
+  const folder = mkdtempSync(join(tmpdir(), 'sallyport-test-'))
+  const file = writeConfig(folder, options)
+  const lines: string[] = []
+  const given: string[] = []
+  const { config } = await loadConfig({ file, env: options.env ?? {} })
+  const log = createLogger({ level: 'debug', pretty: false, destination: { write: (line) => lines.push(line) } })
+  const app = createApp(config, { log })
+  for (const secret of options.secrets ?? []) await app.provision(secret)
+  const { port } = await app.listen()
+  const agent = new Agent({ keepAlive: true })
+
+  function send(
+    method: string,
+    path: string,
+    body: string | Buffer | null,
+    { headers, echoes, signal }: AskOptions,
+  ): Promise<Reply> {
+    return new Promise((resolve, reject) => {
+      const outgoing = request(
+        { host: '127.0.0.1', port, path, method, agent, headers: { ...headers }, ...(signal ? { signal } : {}) },
+        (response) => {
+          const chunks: Buffer[] = []
+          response.on('data', (chunk: Buffer) => chunks.push(chunk))
+          response.on('error', reject)
+          response.on('end', () => {
+            const text = Buffer.concat(chunks).toString()
+            if (!echoes) given.push(JSON.stringify(response.headers), text)
+            resolve({ status: response.statusCode ?? 0, headers: response.headers, text, envelope: parseJson(text) })
+          })
+        },
+      )
+      outgoing.on('error', reject)
+      outgoing.end(body ?? undefined)
+    })
+  }
+
+  const auditText = (): string => {
+    const audit = join(folder, 'data', 'audit')
+    return readdirSync(audit)
+      .sort()
+      .map((name) => readFileSync(join(audit, name), 'utf8'))
+      .join('')
+  }
+
+  const post: TestGateway['post'] = (path, body, ask = {}) =>
+    send('POST', path, body, { ...ask, headers: { 'content-type': 'application/json', ...ask.headers } })
+  const get: TestGateway['get'] = (path, ask = {}) => send('GET', path, null, ask)
+
+  return {
+    url: `http://127.0.0.1:${port}`,
+    port,
+    post,
+    get,
+    call: (descriptor, ask) => post('/v1/requests', JSON.stringify(descriptor), ask),
+    logs: () => lines.join(''),
+    audit: () => auditText().split('\n').filter(Boolean).map(parseJson),
+    metrics: async () => (await get('/metrics')).text,
+    provision: (secret) => app.provision(secret),
+    async reload(next) {
+      return app.reload((await loadConfig({ file: writeConfig(folder, next), env: next.env ?? {} })).config)
+    },
+    async stop() {
+      agent.destroy()
+      await app.drain()
+      const everything = [...given, lines.join(''), auditText()].join('\n')
+      rmSync(folder, { recursive: true, force: true })
+      assert.deepEqual(findCanaries(everything), [], 'a canary secret came out of the gateway')
+    },
+  }
+}
