@@ -1,0 +1,76 @@
+// The configuration as the rest of the house knows it: complete, units resolved (ms, bytes, ratios), names checked.
+import type { AdapterPolicy, Ceilings } from '../model/adapter-policy.ts'
+import type { Caller } from '../model/caller.ts'
+import type { LogLevel } from '../model/ports.ts'
+
+export interface ListenConfig {
+  readonly host: string
+  /** 0: any free port. */
+  readonly port: number
+  readonly descriptorBytes: number
+  readonly headBytes: number
+  readonly headTimeoutMs: number
+  /** From the first byte of a request to its last. */
+  readonly bodyTimeoutMs: number
+  readonly keepAliveMs: number
+  readonly connections: number
+  /** How long calls under way may take at shutdown. */
+  readonly drainMs: number
+}
+
+export interface StoreConfig {
+  /** redis:// or rediss://, with its password: never show it. null: the embedded store. */
+  readonly redis: string | null
+  /** Ends in a colon: keys are prefix + `secret:NAME`. */
+  readonly prefix: string
+  /** Absolute path; null: see `key`. */
+  readonly keyFile: string | null
+  /** Sealing keys themselves, `id:base64`, several apart by spaces: never show them. null: see `keyFile`; at most one is set. */
+  readonly key: string | null
+  readonly installation: string
+  readonly staleForMs: number
+}
+
+export interface JwtConfig {
+  readonly issuer: string
+  readonly audience: string
+  readonly jwksUri: string
+}
+
+export interface ConfiguredCaller {
+  readonly caller: Caller
+  /** SHA-256 of each key, lower-case hexadecimal. The keys themselves are not kept. */
+  readonly keyHashes: readonly string[]
+  readonly jwt: JwtConfig | null
+}
+
+export interface Config {
+  readonly listen: ListenConfig
+  /** Absolute path. */
+  readonly dataDir: string
+  readonly dns: {
+    /** `address:port` (IPv6 in brackets); empty: the system's own. */
+    readonly servers: readonly string[]
+  }
+  readonly store: StoreConfig
+  /** Empty: anyone on loopback is `local` with admin rights. */
+  readonly callers: readonly ConfiguredCaller[]
+  readonly ceilings: Ceilings
+  readonly adapters: readonly AdapterPolicy[]
+  /** PEM text by name. */
+  readonly caBundles: ReadonlyMap<string, string>
+  readonly audit: {
+    readonly durability: 'process' | 'strict' | 'best-effort'
+    /** Query parameters, in lower case, whose values are masked. */
+    readonly maskQuery: readonly string[]
+  }
+  readonly metrics: {
+    readonly public: boolean
+    /** null: no listener of its own. */
+    readonly listen: { readonly host: string; readonly port: number } | null
+  }
+  readonly log: { readonly level: LogLevel }
+  /** A session unused for this long is forgotten. */
+  readonly sessions: { readonly ttlMs: number }
+  readonly idempotency: { readonly ttlMs: number }
+}

@@ -1,0 +1,158 @@
+// What keys mean together: combinations that could never work, or that would send a secret where it must not go. Each check
+// is a function of its own; schema.ts has judged every key for itself before.
+
+import { adapterChecks, adapterWarnings } from './adapter-checks.ts'
+import { isLoopbackHost } from './addresses.ts'
+import { type Facts, fits, overCeilings, repeated, unknownName } from './facts.ts'
+import type { Objection } from './faults.ts'
+
+type Check = (facts: Facts) => Objection[]
+
+const CHECKS: readonly Check[] = [
+  listening,
+  storeKey,
+  callerNames,
+  callerKeys,
+  grants,
+  bundleNames,
+  defaultsUnderCeilings,
+  ceilingsInOrder,
+  defaultPlaces,
+  adapterChecks,
+]
+
+export function crossCheck(facts: Facts): Objection[] {
+  return CHECKS.flatMap((check) => check(facts))
+}
+
+export function crossWarnings(facts: Facts): Objection[] {
+  return [...shortKeys(facts), ...noAdapters(facts), ...openMetrics(facts), ...adapterWarnings(facts)]
+}
+
+function listening({ config }: Facts): Objection[] {
+  const { listen, callers, metrics } = config
+  const objections: Objection[] = []
+  if (callers.length === 0 && !isLoopbackHost(listen.host)) {
+    objections.push({
+      path: ['listen', 'host'],
+      message: `is ${listen.host}, where anyone who reaches it could use every adapter and its secrets, since no callers are configured; add callers, or listen on 127.0.0.1`,
+    })
+  }
+  if (metrics.listen && metrics.listen.port === listen.port && listen.port !== 0 && metrics.listen.host === listen.host) {
+    objections.push({
+      path: ['metrics', 'listen', 'port'],
+      message: 'is the same as listen.port; choose another, or leave metrics.listen out',
+    })
+  }
+  return objections
+}
+
+function storeKey({ config }: Facts): Objection[] {
+  const both = config.store.key !== null && config.store.keyFile !== null
+  return both ? [{ path: ['store', 'key'], message: 'stands beside store.keyFile; keep one of the two' }] : []
+}
+
+function callerNames({ config }: Facts): Objection[] {
+  return repeated(config.callers.map(({ caller }) => caller.name)).map(([index, first]) => ({
+    path: ['callers', index, 'name'],
+    message: `is also the name of callers[${first}]; give each caller its own`,
+  }))
+}
+
+function callerKeys({ config }: Facts): Objection[] {
+  const owners = new Map<string, string>()
+  return config.callers.flatMap(({ caller, keyHashes, jwt }, index) => {
+    const objections: Objection[] = []
+    if (keyHashes.length === 0 && jwt === null) {
+      objections.push({
+        path: ['callers', index],
+        message: `(${caller.name}) has neither keys nor jwt, so that nobody could be it; give it keys`,
+      })
+    }
+    for (const [at, hash] of keyHashes.entries()) {
+      const owner = owners.get(hash)
+      if (owner !== undefined)
+        objections.push({
+          path: ['callers', index, 'keys', at],
+          message: `is already a key of ${owner}; every key belongs to one caller, once`,
+        })
+      owners.set(hash, caller.name)
+    }
+    return objections
+  })
+}
+
+function grants({ config }: Facts): Objection[] {
+  const names = config.adapters.map(({ name }) => name)
+  const known = new Set(names)
+  return config.callers.flatMap(({ caller }, index) =>
+    (caller.may ?? []).flatMap((grant, at) => {
+      if (known.has(grant.adapter)) return []
+      return [{ path: ['callers', index, 'may', at, 'adapter'], message: unknownName(grant.adapter, 'adapter', names) }]
+    }),
+  )
+}
+
+function bundleNames({ written, config }: Facts): Objection[] {
+  const known = [...config.caBundles.keys()]
+  const asked = [
+    { path: ['defaults', 'tls', 'ca'], ca: written.defaults.tls.ca },
+    ...written.adapters.map(({ tls }, index) => ({ path: ['adapters', index, 'tls', 'ca'], ca: tls.ca })),
+  ]
+  return asked.flatMap(({ path, ca }) =>
+    ca === undefined || config.caBundles.has(ca) ? [] : [{ path, message: unknownName(ca, 'bundle in caBundles', known) }],
+  )
+}
+
+/** Adapters whose own value is over are told so by adapter-checks.ts; here, what they would all inherit. */
+function defaultsUnderCeilings({ written }: Facts): Objection[] {
+  return overCeilings(written.defaults, written.ceilings).map((objection) => ({
+    ...objection,
+    path: ['defaults', ...objection.path],
+  }))
+}
+
+function defaultPlaces({ written }: Facts): Objection[] {
+  const { limits, pool } = written.defaults
+  return fits(['defaults', 'limits', 'concurrency'], limits.concurrency ?? pool.connections, pool)
+}
+
+function ceilingsInOrder({ written }: Facts): Objection[] {
+  const { total, ...others } = written.ceilings.timeout
+  return Object.entries(others).flatMap(([name, clock]) =>
+    clock > total
+      ? [
+          {
+            path: ['ceilings', 'timeout', name],
+            message: `is ${clock} ms, but ceilings.timeout.total ends every call after ${total} ms`,
+          },
+        ]
+      : [],
+  )
+}
+
+function shortKeys({ written }: Facts): Objection[] {
+  return written.callers.flatMap(({ keys }, index) =>
+    keys.flatMap((key, at) =>
+      typeof key === 'string' && key.length < 16
+        ? [
+            {
+              path: ['callers', index, 'keys', at],
+              message: 'is shorter than 16 characters and could be guessed; make one with: openssl rand -hex 32',
+            },
+          ]
+        : [],
+    ),
+  )
+}
+
+function noAdapters({ config }: Facts): Objection[] {
+  return config.adapters.length === 0 ? [{ path: ['adapters'], message: 'is empty: every call will be EgressDenied' }] : []
+}
+
+function openMetrics({ config }: Facts): Objection[] {
+  const listen = config.metrics.listen
+  return listen && !isLoopbackHost(listen.host)
+    ? [{ path: ['metrics', 'listen', 'host'], message: `is ${listen.host}: anyone who reaches it can read the metrics` }]
+    : []
+}

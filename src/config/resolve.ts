@@ -1,0 +1,167 @@
+// What a file wrote, completed: adapters from their defaults, keys of callers hashed. Pure but for hashing; judges nothing.
+import { createHash } from 'node:crypto'
+import type { AdapterPolicy, BreakerPolicy, LimitsPolicy, PoolPolicy, ProxyPolicy, RetryPolicy } from '../model/adapter-policy.ts'
+import { type AdapterWritten, BUILT_IN_BREAKER, BUILT_IN_RETRY, type DefaultsWritten } from './adapter-schema.ts'
+import type { Config, ConfiguredCaller } from './config.ts'
+import type { Written } from './schema.ts'
+
+/** What the file system adds: absolute paths and the text of CA bundles. */
+export interface Surroundings {
+  readonly dataDir: string
+  readonly keyFile: string | null
+  readonly caBundles: ReadonlyMap<string, string>
+}
+
+export function resolveConfig(written: Written, surroundings: Surroundings): Config {
+  const { listen, store, ceilings, metrics } = written
+  return {
+    listen: {
+      host: listen.host,
+      port: listen.port,
+      descriptorBytes: listen.descriptorSize,
+      headBytes: listen.headSize,
+      headTimeoutMs: listen.headTimeout,
+      bodyTimeoutMs: listen.bodyTimeout,
+      keepAliveMs: listen.keepAlive,
+      connections: listen.connections,
+      drainMs: listen.drain,
+    },
+    dataDir: surroundings.dataDir,
+    dns: { servers: written.dns.servers },
+    store: {
+      redis: store.redis ?? null,
+      prefix: store.prefix.endsWith(':') ? store.prefix : `${store.prefix}:`,
+      keyFile: surroundings.keyFile,
+      key: store.key ?? null,
+      installation: store.installation,
+      staleForMs: store.staleFor,
+    },
+    callers: written.callers.map(resolveCaller),
+    ceilings: {
+      timeout: {
+        connectMs: ceilings.timeout.connect ?? ceilings.timeout.total,
+        readMs: ceilings.timeout.read ?? ceilings.timeout.total,
+        totalMs: ceilings.timeout.total,
+      },
+      maxRetries: ceilings.maxRetries,
+      responseSize: ceilings.responseSize,
+    },
+    adapters: written.adapters.map((adapter) => resolveAdapter(adapter, written.defaults, written.idempotency.ttl)),
+    caBundles: surroundings.caBundles,
+    audit: { durability: written.audit.durability, maskQuery: written.audit.maskQuery.map((name) => name.toLowerCase()) },
+    metrics: { public: metrics.public, listen: metrics.listen ?? null },
+    log: written.log,
+    sessions: { ttlMs: written.sessions.ttl },
+    idempotency: { ttlMs: written.idempotency.ttl },
+  }
+}
+
+/** SHA-256, lower-case hexadecimal. */
+export function hashKey(key: string): string {
+  return createHash('sha256').update(key).digest('hex')
+}
+
+function resolveCaller({ name, admin, may, keys, jwt }: Written['callers'][number]): ConfiguredCaller {
+  return {
+    caller: {
+      name,
+      admin,
+      may: may.map(({ adapter, methods, paths }) => ({ adapter, methods: methods ?? null, paths: paths ?? null })),
+    },
+    keyHashes: keys.map((key) => (typeof key === 'string' ? hashKey(key) : key.sha256.toLowerCase())),
+    jwt: jwt ?? null,
+  }
+}
+
+export function resolveAdapter(own: AdapterWritten, defaults: DefaultsWritten, idempotencyTtlMs: number): AdapterPolicy {
+  const timeout = { ...defaults.timeout, ...own.timeout }
+  const pool = resolvePool(own, defaults)
+  return {
+    name: own.name,
+    mount: own.mount,
+    methods: own.methods ?? null,
+    paths: own.paths ?? null,
+    credentials: own.credentials ?? null,
+    headers: own.headers,
+    params: own.params,
+    cookies: own.cookies,
+    timeout: { connectMs: timeout.connect, readMs: timeout.read, totalMs: timeout.total },
+    retry: resolveRetry(own, defaults),
+    breaker: resolveBreaker(own, defaults),
+    limits: resolveLimits(own, defaults, pool),
+    pool,
+    tls: { ...own.tls, ca: own.tls.ca ?? defaults.tls.ca ?? null, cert: own.tls.cert ?? null },
+    proxy: resolveProxy(own.proxy === undefined ? defaults.proxy : own.proxy),
+    egress: { ...own.egress, ports: own.egress.ports ?? null },
+    redirects: resolveRedirects(own, defaults),
+    responseSize: own.responseSize ?? defaults.responseSize,
+    allowHostHeader: own.allowHostHeader,
+    allowPlaintextSecrets: own.allowPlaintextSecrets,
+    propagate: own.propagate ?? defaults.propagate,
+    idempotencyHeader: own.idempotencyHeader ?? defaults.idempotencyHeader,
+    idempotency: own.idempotency ?? defaults.idempotency,
+    idempotencyTtlMs: own.idempotencyTtl ?? idempotencyTtlMs,
+    sessions: own.sessions ?? defaults.sessions,
+    tunnel: own.tunnel,
+    audit: { ...defaults.audit, ...own.audit },
+  }
+}
+
+function resolveRetry(own: AdapterWritten, defaults: DefaultsWritten): RetryPolicy {
+  const base = defaults.retry ?? { ...BUILT_IN_RETRY.parse({}), total: 0 }
+  const retry = own.retry === null ? { ...base, total: 0 } : { ...base, ...own.retry }
+  return {
+    total: retry.total,
+    connect: retry.connect ?? null,
+    read: retry.read ?? null,
+    status: retry.status ?? null,
+    statusForcelist: retry.statusForcelist,
+    allowedMethods: retry.allowedMethods,
+    backoffFactorMs: retry.backoffFactor,
+    backoffMaxMs: retry.backoffMax,
+    respectRetryAfterHeader: retry.respectRetryAfterHeader,
+    retryAfterMaxMs: retry.retryAfterMax,
+    raiseOnStatus: retry.raiseOnStatus,
+    budget: retry.budget,
+  }
+}
+
+/** Every 5xx but 501: a server that does not know a method is not sick. */
+const SERVER_FAILURES: readonly number[] = Array.from({ length: 100 }, (_, i) => 500 + i).filter((status) => status !== 501)
+
+function resolveBreaker(own: AdapterWritten, defaults: DefaultsWritten): BreakerPolicy | null {
+  if (own.breaker === null || (own.breaker === undefined && defaults.breaker === null)) return null
+  const breaker = { ...(defaults.breaker ?? BUILT_IN_BREAKER.parse({})), ...own.breaker }
+  return {
+    errorRate: breaker.errorRate,
+    volume: breaker.volume,
+    windowMs: breaker.window,
+    openForMs: breaker.openFor,
+    probes: breaker.probes,
+    statuses: breaker.statuses ?? SERVER_FAILURES,
+  }
+}
+
+function resolvePool(own: AdapterWritten, defaults: DefaultsWritten): PoolPolicy {
+  const { connections, idle, http2 } = { ...defaults.pool, ...own.pool }
+  return { connections, idleMs: idle, http2 }
+}
+
+function resolveLimits(own: AdapterWritten, defaults: DefaultsWritten, pool: PoolPolicy): LimitsPolicy {
+  const limits = { ...defaults.limits, ...own.limits }
+  const concurrency = limits.concurrency ?? pool.connections
+  const rate = limits.rate ?? null
+  // A burst that `defaults` gives lowers whatever rate an adapter has; it never raises it.
+  const burst = Math.min(limits.burst ?? Number.POSITIVE_INFINITY, rate?.count ?? 0)
+  return { concurrency, queue: limits.queue ?? concurrency * 2, rate: rate === null ? null : { ...rate, burst } }
+}
+
+function resolveProxy(proxy: AdapterWritten['proxy']): ProxyPolicy | null {
+  if (!proxy) return null
+  return { url: proxy.url, credentials: proxy.credentials ?? null, resolve: proxy.resolve }
+}
+
+function resolveRedirects(own: AdapterWritten, defaults: DefaultsWritten): AdapterPolicy['redirects'] {
+  const { follow, drop = [] } = { drop: [], ...defaults.redirects, ...own.redirects }
+  return { follow, drop }
+}

@@ -1,0 +1,188 @@
+// Every key of the configuration file but an adapter's own, with its built-in value and what it means. JSON Schema and
+// docs/configuration.md are generated from these; what keys mean together is judged in cross-checks.ts.
+import { z } from 'zod'
+import { ADAPTER, DEFAULTS, methods, paths, TIMEOUT } from './adapter-schema.ts'
+import { normaliseDnsServer } from './addresses.ts'
+import { choice, duration, field, flag, integer, name, optionalText, section, size, text } from './fields.ts'
+
+const LONG = Number.MAX_SAFE_INTEGER
+
+const host = () => text('an IP address or host name', (written) => /^[0-9A-Za-z.:_-]{1,253}$/.test(written))
+const port = () => integer(0, 65_535)
+
+const LISTEN = section({
+  host: host().prefault('127.0.0.1').describe('Address to listen on. Anything but loopback needs at least one caller.'),
+  port: port().prefault(8080).describe('Port to listen on. 0: any free one.'),
+  descriptorSize: size().prefault('10MiB').describe('Largest request body of a caller; a larger one is RequestTooLarge.'),
+  headSize: size().prefault('16KiB').describe('Largest request head of a caller; a larger one is RequestTooLarge.'),
+  headTimeout: duration().prefault('10s').describe('A caller has this long to send its request head.'),
+  bodyTimeout: duration().prefault('30s').describe('A caller has this long to send its whole request.'),
+  keepAlive: duration()
+    .prefault('65s')
+    .describe("An idle caller's connection is closed after this long; longer than a balancer's own."),
+  connections: integer(1, 1_000_000).prefault(10_000).describe("Callers' connections at once; further ones are refused."),
+  drain: duration(0).prefault('20s').describe('At shutdown, calls under way have this long to end.'),
+})
+
+const KEY_HASH = section({
+  sha256: text('the SHA-256 of the key, 64 hexadecimal digits', (hex) => /^[0-9a-fA-F]{64}$/.test(hex)).describe(
+    'SHA-256 of the key, in hexadecimal: the key itself is then nowhere in the file.',
+  ),
+})
+
+const KEY = field<string>(
+  (written) =>
+    typeof written === 'string' && /^[\x21-\x7e]{1,512}$/.test(written)
+      ? { ok: true, value: written }
+      : { ok: false, fault: 'must be a key of 1-512 visible ASCII characters (in quotes), or { sha256: … }' },
+  { type: 'string', title: 'text' },
+)
+
+const GRANT = section({
+  adapter: name().describe('Name of an adapter.'),
+  methods: methods().optional().describe('Only these HTTP methods. Absent: all.'),
+  paths: paths().optional().describe('Only paths that match one of these globs. Absent: all.'),
+})
+
+const CALLER = section({
+  name: name().describe('Stands in logs and the audit trail.'),
+  keys: z
+    .array(z.union([KEY, KEY_HASH]), { error: `must be a list of keys, such as ["\${BILLING_KEY}"]` })
+    .prefault([])
+    .describe('Keys of this caller, only hashes of which are kept; two can be active while one replaces the other.'),
+  jwt: section({
+    issuer: text('the iss claim of its tokens').describe('The iss claim that its tokens carry.'),
+    audience: text('the aud claim of its tokens').describe('The aud claim that its tokens carry.'),
+    jwksUri: text('the URL of a JWKS document', (written) => URL.canParse(written) && /^https?:/i.test(written)).describe(
+      'Where the public keys of the issuer are.',
+    ),
+  })
+    .optional()
+    .describe('Tokens that this caller may show instead of a key.'),
+  admin: flag().prefault(false).describe('May use the admin entrance and metrics, and sees internal addresses.'),
+  may: z
+    .array(GRANT, { error: 'must be a list, such as [{ adapter: github }]' })
+    .prefault([])
+    .describe('Which adapters it may call. Absent: none.'),
+})
+
+const DNS_SERVER = field<string>(
+  (written) => {
+    const server = typeof written === 'string' ? normaliseDnsServer(written) : null
+    return server === null
+      ? { ok: false, fault: 'must be an IP address, with a port unless it is 53, such as 10.0.0.2:53 or [fd00::2]:53' }
+      : { ok: true, value: server }
+  },
+  { type: 'string', title: 'address:port' },
+)
+
+export const ROOT = section({
+  listen: LISTEN.prefault({}).describe('Where callers connect, and what they may send.'),
+  dataDir: text('the path of a folder')
+    .prefault('./data')
+    .describe('Folder of the audit trail and the embedded store, from the working directory.'),
+  dns: section({
+    servers: z
+      .array(DNS_SERVER, { error: 'must be a list, such as [10.0.0.2:53]' })
+      .prefault([])
+      .describe("Asked directly. Empty: the system's own."),
+  })
+    .prefault({})
+    .describe('How names of upstreams are resolved.'),
+  store: section({
+    redis: optionalText(
+      'a URL such as redis://redis.internal:6379/0',
+      (written) => /^rediss?:\/\//.test(written) && URL.canParse(written),
+    )
+      .optional()
+      .describe('Shared store of several replicas, redis:// or rediss://. Absent or empty: the embedded store.'),
+    prefix: text('1-64 letters, digits and . _ : -', (written) => /^[A-Za-z0-9._:-]{1,64}$/.test(written))
+      .prefault('sallyport:')
+      .describe('What every key in Redis begins with, a colon at its end; one for each installation.'),
+    keyFile: optionalText('the path of a file')
+      .optional()
+      .describe('File of the keys that seal secrets, one `id:base64` a line, the active one first. Absent or empty: see key.'),
+    key: optionalText('keys as `sallyport keys generate` prints them')
+      .optional()
+      .describe(
+        `Keys that seal secrets, written "\${SALLYPORT_STORE_KEY}" so that they stay in the environment. Without either, secrets are kept in memory only.`,
+      ),
+    installation: name()
+      .prefault('default')
+      .describe('Bound into every sealed secret, so that it cannot be moved to another installation.'),
+    staleFor: duration(0, LONG).prefault('5m').describe('While Redis is away, the last known secrets serve this long.'),
+  })
+    .prefault({})
+    .describe('Where secrets, sessions and remembered outcomes are kept.'),
+  callers: z
+    .array(CALLER, { error: 'must be a list of callers' })
+    .prefault([])
+    .describe('Who may call. Empty: anyone on this machine, as `local` with admin rights, and on loopback only.'),
+  ceilings: section({
+    timeout: section({
+      connect: TIMEOUT.connect.exactOptional().describe('Absent: as total.'),
+      read: TIMEOUT.read.exactOptional().describe('Absent: as total.'),
+      total: TIMEOUT.total.prefault('2m').describe('The longest that a whole call may be asked to take.'),
+    })
+      .prefault({})
+      .describe('Upper bounds of the three clocks.'),
+    maxRetries: integer(0, 100).prefault(5).describe('The most further tries.'),
+    responseSize: size().prefault('64MiB').describe('The largest response body, decoded.'),
+  })
+    .prefault({})
+    .describe('What neither a descriptor nor an adapter may exceed. A descriptor that asks for more is clamped, with a warning.'),
+  defaults: DEFAULTS.prefault({}).describe('What every adapter starts from.'),
+  adapters: z
+    .array(ADAPTER, {
+      error: ({ input }) =>
+        `${input === undefined ? 'is missing; it ' : ''}must be a list of adapters, or the path of a folder with a file for each`,
+    })
+    .describe('The mounted adapters: a list, or the path of a folder with one YAML file for each.'),
+  caBundles: z
+    .record(z.string(), text('the path of a PEM file'), { error: 'must be a mapping of names to PEM files' })
+    .prefault({})
+    .describe(
+      'Certificate authorities by name, each a PEM file; used instead of the built-in roots where an adapter or a descriptor names one.',
+    ),
+  audit: section({
+    durability: choice('process', 'strict', 'best-effort')
+      .prefault('process')
+      .describe(
+        'process: with the operating system before the request is sent, kill -9 loses nothing. strict: on disk. best-effort: calls go on without.',
+      ),
+    maskQuery: z
+      .array(text('the name of a query parameter'), { error: 'must be a list of names' })
+      .prefault(['access_token', 'api_key', 'apikey', 'key', 'password', 'secret', 'sig', 'signature', 'token'])
+      .describe('Query parameters whose values are masked in the audit trail and logs.'),
+  })
+    .prefault({})
+    .describe('The audit trail.'),
+  metrics: section({
+    public: flag().prefault(false).describe('Anyone may read GET /metrics; else admin rights are needed.'),
+    listen: section({
+      host: host().prefault('127.0.0.1').describe('Address to listen on.'),
+      port: port().describe('Port to listen on.'),
+    })
+      .optional()
+      .describe('A listener of its own for GET /metrics, open to anyone who reaches it. Absent: none.'),
+  })
+    .prefault({})
+    .describe('Prometheus metrics.'),
+  log: section({
+    level: choice('debug', 'info', 'warn', 'error', 'fatal').prefault('info').describe('The least severe line that is written.'),
+  })
+    .prefault({})
+    .describe('The log, on standard output.'),
+  sessions: section({
+    ttl: duration(1, LONG).prefault('24h').describe('A session that was not used for this long is forgotten.'),
+  })
+    .prefault({})
+    .describe('Cookie jars that callers name.'),
+  idempotency: section({
+    ttl: duration(1, LONG).prefault('24h').describe('The outcome of a call with an idempotency key is kept this long.'),
+  })
+    .prefault({})
+    .describe('Calls with an idempotency key.'),
+})
+
+export type Written = z.output<typeof ROOT>

@@ -1,0 +1,301 @@
+// Combinations of keys, each right for itself, that are refused or deserve a look.
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import { faultsOf, load } from './support.ts'
+
+const KEY = 'k'.repeat(32)
+
+/** One adapter on https://a.example/, with these further keys on its one line. */
+const adapter = (keys: string, mount = 'https://a.example/'): string =>
+  `adapters: [{ name: a, mount: "${mount}"${keys && `, ${keys}`} }]\n`
+
+interface Refused {
+  readonly name: string
+  readonly yaml: string
+  /** The key that is pointed at. */
+  readonly key: string
+  readonly message: RegExp
+}
+
+const REFUSED: readonly Refused[] = [
+  {
+    name: 'no callers on an address that others reach',
+    yaml: `listen: { host: 0.0.0.0 }\n${adapter('')}`,
+    key: 'listen.host',
+    message: /0\.0\.0\.0.*no callers are configured; add callers, or listen on 127\.0\.0\.1/,
+  },
+  {
+    name: 'no callers on a name that only begins like loopback',
+    yaml: `listen: { host: 127.0.0.1.example }\n${adapter('')}`,
+    key: 'listen.host',
+    message: /no callers are configured/,
+  },
+  {
+    name: 'metrics on the listener of the gateway',
+    yaml: `metrics: { listen: { port: 8080 } }\n${adapter('')}`,
+    key: 'metrics.listen.port',
+    message: /same as listen\.port/,
+  },
+  {
+    name: 'a key beside a key file',
+    yaml: `store: { key: "k1:AAAA", keyFile: ./sallyport.yaml }\n${adapter('')}`,
+    key: 'store.key',
+    message: /keep one of the two/,
+  },
+  {
+    name: 'a key file that cannot be read',
+    yaml: `store: { keyFile: ./none.key }\n${adapter('')}`,
+    key: 'store.keyFile',
+    message: /none\.key cannot be read: it does not exist/,
+  },
+  {
+    name: 'two callers of one name',
+    yaml: `callers: [{ name: x, keys: ["${KEY}1"] }, { name: x, keys: ["${KEY}2"] }]\n${adapter('')}`,
+    key: 'callers[1].name',
+    message: /also the name of callers\[0\]/,
+  },
+  {
+    name: 'one key for two callers',
+    yaml: `callers: [{ name: x, keys: ["${KEY}"] }, { name: y, keys: ["${KEY}"] }]\n${adapter('')}`,
+    key: 'callers[1].keys[0]',
+    message: /already a key of x/,
+  },
+  {
+    name: 'a caller that nobody could be',
+    yaml: `callers: [{ name: x }]\n${adapter('')}`,
+    key: 'callers[0]',
+    message: /neither keys nor jwt/,
+  },
+  {
+    name: 'a grant for an adapter that is not there',
+    yaml: `callers: [{ name: x, keys: ["${KEY}"], may: [{ adapter: githbu }] }]\nadapters: [{ name: github, mount: "https://a.example/" }]\n`,
+    key: 'callers[0].may[0].adapter',
+    message: /names githbu, which is no adapter; did you mean github\?/,
+  },
+  {
+    name: 'a CA bundle that is not there',
+    yaml: adapter('tls: { ca: corp }'),
+    key: 'adapters[0].tls.ca',
+    message: /names corp, which is no bundle in caBundles; there is none/,
+  },
+  {
+    name: 'a CA bundle of `defaults` that is not there, said once',
+    yaml: `defaults: { tls: { ca: corp } }\n${adapter('')}`,
+    key: 'defaults.tls.ca',
+    message: /names corp/,
+  },
+  {
+    name: 'a CA bundle with a name that is none',
+    yaml: `caBundles: { "a b": ./sallyport.yaml }\n${adapter('')}`,
+    key: 'caBundles["a b"]',
+    message: /no name|no certificate/,
+  },
+  {
+    name: 'two adapters of one name',
+    yaml: 'adapters: [{ name: a, mount: "https://a/" }, { name: a, mount: "https://b/" }]\n',
+    key: 'adapters[1].name',
+    message: /which another adapter has/,
+  },
+  {
+    name: 'two adapters on one mount, however it is written',
+    yaml: 'adapters: [{ name: a, mount: "https://h.example" }, { name: b, mount: "HTTPS://H.EXAMPLE:443/" }]\n',
+    key: 'adapters[1].mount',
+    message: /is the mount of a too/,
+  },
+  {
+    name: 'two catch-alls of one scheme',
+    yaml: 'adapters: [{ name: a, mount: "https://" }, { name: b, mount: "HTTPS://" }]\n',
+    key: 'adapters[1].mount',
+    message: /is the mount of a too/,
+  },
+  {
+    name: 'a secret over plain http',
+    yaml: adapter('credentials: s', 'http://a.example/'),
+    key: 'adapters[0].credentials',
+    message: /allowPlaintextSecrets: true/,
+  },
+  {
+    name: 'a secret over the plain http catch-all',
+    yaml: adapter('credentials: s', 'http://'),
+    key: 'adapters[0].credentials',
+    message: /allowPlaintextSecrets: true/,
+  },
+  {
+    name: 'a secret to whoever answers',
+    yaml: adapter('credentials: s, tls: { verify: false }'),
+    key: 'adapters[0].tls.verify',
+    message: /tls\.allowInsecureSecrets: true/,
+  },
+  {
+    name: 'a client certificate over plain http',
+    yaml: adapter('tls: { cert: c }', 'http://a.example/'),
+    key: 'adapters[0].tls.cert',
+    message: /needs TLS/,
+  },
+  {
+    name: 'a timeout over its ceiling',
+    yaml: adapter('timeout: { total: 3m }'),
+    key: 'adapters[0].timeout.total',
+    message: /180000 ms, over ceilings\.timeout\.total, which is 120000 ms/,
+  },
+  {
+    name: 'a read clock over its ceiling',
+    yaml: `ceilings: { timeout: { read: 20s } }\n${adapter('timeout: { read: 21s }')}`,
+    key: 'adapters[0].timeout.read',
+    message: /over ceilings\.timeout\.read/,
+  },
+  {
+    name: 'retries over their ceiling',
+    yaml: adapter('retry: { total: 6 }'),
+    key: 'adapters[0].retry.total',
+    message: /is 6, over ceilings\.maxRetries, which is 5/,
+  },
+  {
+    name: 'a response size over its ceiling',
+    yaml: adapter('responseSize: 65MiB'),
+    key: 'adapters[0].responseSize',
+    message: /over ceilings\.responseSize/,
+  },
+  {
+    name: 'a default over its ceiling',
+    yaml: `defaults: { timeout: { total: 3m } }\n${adapter('')}`,
+    key: 'defaults.timeout.total',
+    message: /over ceilings\.timeout\.total/,
+  },
+  {
+    name: 'a ceiling below a built-in default',
+    yaml: `ceilings: { timeout: { total: 20s } }\n${adapter('')}`,
+    key: 'defaults.timeout.total',
+    message: /is 30000 ms, over ceilings/,
+  },
+  {
+    name: 'a ceiling that the total clock makes idle',
+    yaml: `ceilings: { timeout: { read: 5m } }\n${adapter('')}`,
+    key: 'ceilings.timeout.read',
+    message: /ends every call after 120000 ms/,
+  },
+  {
+    name: 'more calls than connections',
+    yaml: adapter('limits: { concurrency: 101 }'),
+    key: 'adapters[0].limits.concurrency',
+    message: /is 101 and pool\.connections 100/,
+  },
+  {
+    name: 'fewer connections than the calls of `defaults`',
+    yaml: `defaults: { limits: { concurrency: 50 } }\n${adapter('pool: { connections: 10 }')}`,
+    key: 'adapters[0].pool',
+    message: /is 50 and pool\.connections 10/,
+  },
+  {
+    name: 'more calls than connections in `defaults`, said once',
+    yaml: `defaults: { limits: { concurrency: 101 } }\n${adapter('')}`,
+    key: 'defaults.limits.concurrency',
+    message: /is 101/,
+  },
+  {
+    name: 'a burst without a rate',
+    yaml: adapter('limits: { burst: 5 }'),
+    key: 'adapters[0].limits.burst',
+    message: /there is none here/,
+  },
+  {
+    name: 'a burst above its rate',
+    yaml: adapter('limits: { rate: 5/s, burst: 6 }'),
+    key: 'adapters[0].limits.burst',
+    message: /at most the rate's own 5/,
+  },
+  {
+    name: 'a metadata service among allowed addresses',
+    yaml: adapter('egress: { allow: [10.0.0.0/8, 169.254.169.254] }'),
+    key: 'adapters[0].egress.allow[1]',
+    message: /egress\.allowMetadata/,
+  },
+  {
+    name: 'a DNS server by name',
+    yaml: `dns: { servers: ["dns.internal:53"] }\n${adapter('')}`,
+    key: 'dns.servers[0]',
+    message: /must be an IP address/,
+  },
+  {
+    name: 'a proxy with a login in its URL',
+    yaml: adapter('proxy: { url: "http://me:pw@p.example" }'),
+    key: 'adapters[0].proxy.url',
+    message: /a login is a secret named in credentials/,
+  },
+]
+
+describe('refused', () => {
+  for (const { name, yaml, key, message } of REFUSED) {
+    test(name, async () => {
+      const faults = await faultsOf(yaml)
+      assert.match(faults[0] ?? '', message)
+      assert.equal(
+        faults[0]
+          ?.split(' ')
+          .slice(1, 1 + key.split(' ').length)
+          .join(' '),
+        key,
+      )
+      assert.equal(faults.length, name.includes('name that is none') ? 2 : 1, faults.join('\n'))
+      assert.doesNotMatch(faults.join(), /pw@|:pw|kkkk/)
+    })
+  }
+
+  test('a built-in value over its ceiling is placed at the ceiling, the one that is written', async () => {
+    assert.match(
+      (await faultsOf(`\n\nceilings: { maxRetries: 1 }\n${adapter('')}`)).join(),
+      /^sallyport\.yaml:3:25 defaults\.retry\.total is 2/,
+    )
+  })
+})
+
+describe('accepted without a word', () => {
+  const accepted: [name: string, yaml: string][] = [
+    ['loopback without callers', `listen: { host: 127.8.9.1 }\n${adapter('')}`],
+    ['::1 and localhost without callers', `listen: { host: "::1" }\n${adapter('')}`],
+    ['any address with a caller', `listen: { host: 0.0.0.0 }\ncallers: [{ name: x, keys: ["${KEY}"] }]\n${adapter('')}`],
+    ['a secret over http where the adapter says so', adapter('credentials: s, allowPlaintextSecrets: true', 'http://a.example/')],
+    [
+      'two mounts on one host',
+      'adapters: [{ name: a, mount: "https://h/" }, { name: b, mount: "https://h/x" }, { name: c, mount: "https://h/x/" }]\n',
+    ],
+    ['one host on two ports', 'adapters: [{ name: a, mount: "https://h/" }, { name: b, mount: "https://h:8443/" }]\n'],
+    ['more calls than connections with HTTP/2', adapter('limits: { concurrency: 500 }, pool: { connections: 2, http2: true }')],
+    ['no retries under a ceiling of none', `ceilings: { maxRetries: 0 }\ndefaults: { retry: off }\n${adapter('')}`],
+    ['private addresses', adapter('egress: { allow: [10.0.0.0/8, "fd12::/16"] }')],
+    ['a metadata address on its own line', adapter('egress: { allowMetadata: [169.254.169.254] }')],
+  ]
+  for (const [name, yaml] of accepted) {
+    test(name, async () => assert.deepEqual((await load(yaml)).warnings, []))
+  }
+})
+
+describe('warned of', () => {
+  const warned: [name: string, yaml: string, warning: RegExp][] = [
+    ['a short key', `callers: [{ name: x, keys: ["short"] }]\n${adapter('')}`, /callers\[0\]\.keys\[0\] is shorter than 16/],
+    ['no adapters', 'adapters: []\n', /adapters is empty: every call will be EgressDenied/],
+    [
+      'metrics for everyone',
+      `metrics: { listen: { host: 0.0.0.0, port: 9090 } }\n${adapter('')}`,
+      /metrics\.listen\.host is 0\.0\.0\.0/,
+    ],
+    ['a range with metadata in it', adapter('egress: { allow: [169.254.0.0/16] }'), /covers 169\.254\.169\.0\/24.*stay refused/],
+    ['names resolved elsewhere', adapter('proxy: { url: "http://p.example", resolve: remote }'), /proxy's own rules/],
+    ['certificates that are not checked', adapter('tls: { verify: off }'), /accepts any certificate/],
+    [
+      'a read clock behind the total',
+      adapter('timeout: { read: 20s, total: 10s }'),
+      /timeout\.read is longer than timeout\.total/,
+    ],
+    ['a credential in a header', adapter('headers: { Authorization: "Bearer abc" }'), /looks like a credential in plain text/],
+  ]
+  for (const [name, yaml, warning] of warned) {
+    test(name, async () => {
+      const { warnings } = await load(yaml)
+      assert.equal(warnings.length, 1)
+      assert.match(warnings[0] ?? '', warning)
+      assert.match(warnings[0] ?? '', /sallyport\.yaml:\d+:\d+ /)
+      assert.doesNotMatch(warnings[0] ?? '', /short"|abc/)
+    })
+  }
+})
