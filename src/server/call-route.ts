@@ -1,0 +1,123 @@
+// The JSON entrances: a descriptor, or a batch of them, from the caller to the gateway and the answer back. POST /v1/requests
+// is the hot path of the house: no router, no header that is not needed, no copy of the body.
+import { GatewayError } from '../errors/gateway-error.ts'
+import type { Caller } from '../model/caller.ts'
+import { type Cancellation, createCancellation } from '../model/cancellation.ts'
+import type { Answer, Gateway } from '../model/gateway-port.ts'
+import type { Callers } from './callers.ts'
+import { judgeJsonHead } from './door.ts'
+import { type Exchange, isOver, writeAnswer, writeAnswerUnread } from './exchange.ts'
+import { readBody } from './read-body.ts'
+
+export interface CallRouteOptions {
+  /** Bytes of the body. */
+  readonly descriptorLimit: number
+  readonly answerMs: number
+  readonly lingerMs: number
+}
+
+export interface CallRoutePorts {
+  readonly gateway: Gateway
+  readonly callers: () => Callers
+  readonly isDraining: () => boolean
+}
+
+/** What an entrance does with a body that was admitted. Must see to the answer itself. */
+export type Serve = (exchange: Exchange, caller: Caller, body: Buffer) => Promise<void>
+
+export interface CallRoutes {
+  readonly requests: (exchange: Exchange) => void
+  readonly prepare: (exchange: Exchange) => void
+  /** Another JSON entrance behind the same door. */
+  entrance(serve: Serve): (exchange: Exchange) => void
+  /** Answers with the envelope of a refusal; `extra`: further headers, flat. */
+  refuse(exchange: Exchange, error: GatewayError, extra?: readonly string[]): void
+}
+
+export function createCallRoutes(options: CallRouteOptions, ports: CallRoutePorts): CallRoutes {
+  const { gateway } = ports
+
+  const refuse = (exchange: Exchange, error: GatewayError, extra?: readonly string[]): void => {
+    if (exchange.answered) return
+    const { entrance, requestId, caller } = exchange
+    const answer = gateway.refuse(error, { entrance, requestId, caller })
+    const closes = exchange.closes || error.type === 'RequestTooLarge'
+    if (closes && !exchange.req.complete) writeAnswerUnread(exchange, answer, options.lingerMs, extra)
+    else writeAnswer(exchange, answer, options.answerMs, extra)
+  }
+
+  const admit = (exchange: Exchange): Caller | GatewayError => {
+    const { headers } = exchange.req
+    const caller = ports.callers().identify(headers)
+    if (caller instanceof GatewayError) return caller
+    exchange.caller = caller.name
+    if (ports.isDraining()) return new GatewayError('Draining', 'The gateway is shutting down; another replica will answer.')
+    return judgeJsonHead(headers, options.descriptorLimit) ?? caller
+  }
+
+  const receive = async (exchange: Exchange, serve: Serve): Promise<void> => {
+    const caller = admit(exchange)
+    if (caller instanceof GatewayError) return refuse(exchange, caller)
+    goOn(exchange, ports.isDraining())
+    await serve(exchange, caller, await readBody(exchange, options.descriptorLimit))
+  }
+
+  const entrance =
+    (serve: Serve) =>
+    (exchange: Exchange): void => {
+      receive(exchange, serve).catch((error: unknown) => {
+        if (exchange.answered)
+          exchange.res.destroy() // an answer that was begun and cannot be finished
+        else refuse(exchange, asGatewayError(error))
+      })
+    }
+
+  const single = (call: (exchange: Exchange, caller: Caller, body: Buffer, cancellation: Cancellation) => Promise<Answer>) =>
+    entrance(async (exchange, caller, body) => {
+      const cancellation = createCancellation()
+      exchange.stop = cancellation.cancel
+      const answer = await call(exchange, caller, body, cancellation)
+      if (!isOver(exchange)) writeAnswer(exchange, answer, options.answerMs)
+    })
+
+  return {
+    requests: single((exchange, caller, body, cancellation) =>
+      gateway.call(incoming(exchange, exchange.requestId, caller, body, cancellation)),
+    ),
+    prepare: single((exchange, caller, body, cancellation) =>
+      gateway.prepare(incoming(exchange, exchange.requestId, caller, body, cancellation)),
+    ),
+    entrance,
+    refuse,
+  }
+}
+
+/** A caller that asked first is told to send its body (RFC 9110 §10.1.1). */
+function goOn(exchange: Exchange, draining: boolean): void {
+  if (!exchange.expects) return
+  exchange.closes = draining
+  exchange.res.writeContinue()
+}
+
+/** A call as the gateway takes it. `requestId` differs from the exchange's for the items of a batch. */
+export function incoming(
+  { entrance, req }: Exchange,
+  requestId: string,
+  caller: Caller,
+  body: Buffer,
+  cancellation: Cancellation,
+): Parameters<Gateway['call']>[0] {
+  return { entrance, requestId, traceparent: traceparentOf(req.headers.traceparent), caller, body, cancellation }
+}
+
+const TRACEPARENT = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(?:-|$)/
+
+/** W3C Trace Context §3.2; one that is malformed is as none. */
+function traceparentOf(value: string | string[] | undefined): string | null {
+  return typeof value === 'string' && value.length <= 256 && TRACEPARENT.test(value) ? value : null
+}
+
+function asGatewayError(error: unknown): GatewayError {
+  if (error instanceof GatewayError) return error
+  return new GatewayError('InternalError', 'The gateway failed; report the requestId.', { cause: error })
+}

@@ -1,0 +1,56 @@
+// What is judged on a request's head alone, before anything of it is acted on. Pure: head in, refusal or null out.
+import type { IncomingHttpHeaders } from 'node:http'
+import { GatewayError } from '../errors/gateway-error.ts'
+
+const LOCAL_HOST = /^(?:localhost|127\.0\.0\.1|\[::1\])(?::\d{1,5})?$/i
+const LOOPBACK = /^(?:127\.|::1$|::ffff:127\.)/
+
+/** Framing that Node's parser leaves to us, and web attackers: Origin, Sec-Fetch-Site. */
+export function judgeHead(headers: IncomingHttpHeaders, httpVersion: string): GatewayError | null {
+  const { host, origin } = headers
+  if (host === undefined && httpVersion === '1.1')
+    return new GatewayError('InvalidDescriptor', 'The request has no Host header, which HTTP/1.1 requires.')
+  const coding = headers['transfer-encoding']
+  if (coding !== undefined && coding.toLowerCase() !== 'chunked')
+    return new GatewayError('InvalidDescriptor', 'Of Transfer-Encoding only chunked is understood.')
+  if (headers['sec-fetch-site'] === 'cross-site' || (origin !== undefined && !isOwnOrigin(origin, host)))
+    return new GatewayError('Forbidden', 'Pages of another origin may not call the gateway; there is no CORS.')
+  return null
+}
+
+/** For a gateway without configured callers: this machine, by a name that no web page can make its own. */
+export function judgeLocal(host: string | undefined, remoteAddress: string | undefined): GatewayError | null {
+  if (LOCAL_HOST.test(host ?? '') && LOOPBACK.test(remoteAddress ?? '')) return null
+  return new GatewayError(
+    'Forbidden',
+    'With no caller configured only this machine is served, as localhost, 127.0.0.1 or [::1]; configure callers to serve others.',
+  )
+}
+
+/** TLS may end in front of the gateway, so either scheme is its own. */
+function isOwnOrigin(origin: string, host: string | undefined): boolean {
+  if (host === undefined) return false
+  const own = host.toLowerCase()
+  return origin === `http://${own}` || origin === `https://${own}`
+}
+
+const JSON_TYPE = /^application\/json[\t ]*(?:;[\t ]*(?:charset=(?:"utf-?8"|utf-?8))?[\t ]*)?$/i
+
+/** The JSON entrances take application/json in UTF-8, uncompressed, of at most `limit` bytes. */
+export function judgeJsonHead(headers: IncomingHttpHeaders, limit: number): GatewayError | null {
+  const type = headers['content-type']
+  if (type !== 'application/json' && !JSON_TYPE.test(type ?? ''))
+    return new GatewayError('UnsupportedMediaType', 'The body must be JSON in UTF-8: set Content-Type: application/json.')
+  const coding = headers['content-encoding']
+  if (coding !== undefined && coding.toLowerCase() !== 'identity')
+    return new GatewayError('UnsupportedMediaType', 'A compressed body is not taken: send it without Content-Encoding.')
+  const length = headers['content-length']
+  return length !== undefined && Number(length) > limit ? tooLarge(limit) : null
+}
+
+export function tooLarge(limit: number): GatewayError {
+  return new GatewayError(
+    'RequestTooLarge',
+    `The body is larger than limits.descriptor, ${limit} bytes; send less, or have it raised.`,
+  )
+}

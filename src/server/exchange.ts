@@ -1,0 +1,91 @@
+// One request of a caller and its answer on one connection. Knows HTTP framing and closing, nothing of what is asked.
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { GatewayError } from '../errors/gateway-error.ts'
+import type { Answer, Entrance } from '../model/gateway-port.ts'
+
+export interface Exchange {
+  readonly req: IncomingMessage
+  readonly res: ServerResponse
+  readonly requestId: string
+  readonly entrance: Entrance
+  /** Set once the caller is known. */
+  caller: string | null
+  /** An answer's head was handed out, here or on the bare socket. */
+  answered: boolean
+  /** The caller waits to be told to go on; refused instead, it may or may not send its body: nothing after it is understood. */
+  readonly expects: boolean
+  /** The connection ends with this answer. */
+  closes: boolean
+  /** Ends what is done for this request: the caller hung up, or the gateway stops. */
+  stop: ((reason: GatewayError) => void) | null
+}
+
+/** Below it an answer in pieces is joined: one write is cheaper than several. */
+const JOIN_BELOW = 64 * 1024
+const NO_HEADERS: readonly string[] = []
+
+/** Nothing can be written any more: the caller is gone, or has its answer. */
+export function isOver(exchange: Exchange): boolean {
+  return exchange.answered || exchange.res.destroyed || exchange.res.closed
+}
+
+/** Adds X-Request-Id, and Connection where it ends. `headers`: flat, and the function's from then on. */
+export function writeHead(exchange: Exchange, status: number, headers: string[]): void {
+  exchange.answered = true
+  headers.push('X-Request-Id', exchange.requestId)
+  if (exchange.closes) headers.push('Connection', 'close')
+  exchange.res.writeHead(status, headers)
+}
+
+/** Writes a JSON answer whole. `answerMs`: how long a caller may take no byte of it before the connection is dropped. */
+export function writeAnswer(exchange: Exchange, answer: Answer, answerMs: number, extra: readonly string[] = NO_HEADERS): void {
+  if (isOver(exchange)) return
+  const { res } = exchange
+  writeAnswerHead(exchange, answer, extra)
+  const { chunks } = answer
+  if (chunks.length === 1) res.end(chunks[0])
+  else if (totalOf(chunks) < JOIN_BELOW) res.end(Buffer.concat(chunks))
+  else {
+    res.cork()
+    for (const chunk of chunks) res.write(chunk)
+    res.end()
+  }
+  if (!res.writableFinished) res.socket?.setTimeout(answerMs)
+}
+
+/**
+ * Answers while the caller is still sending what will not be read: the connection is closed only when it has stopped, or
+ * after `lingerMs`, since closing earlier would reset it and the caller would never see the answer.
+ */
+export function writeAnswerUnread(
+  exchange: Exchange,
+  answer: Answer,
+  lingerMs: number,
+  extra: readonly string[] = NO_HEADERS,
+): void {
+  if (isOver(exchange)) return
+  const { req, res } = exchange
+  exchange.closes = true
+  writeAnswerHead(exchange, answer, extra)
+  for (const chunk of answer.chunks) res.write(chunk)
+  const end = (): void => {
+    clearTimeout(timer)
+    if (!res.destroyed) res.end()
+  }
+  const timer = setTimeout(end, lingerMs)
+  req.once('end', end).once('close', end).resume()
+}
+
+function writeAnswerHead(exchange: Exchange, answer: Answer, extra: readonly string[]): void {
+  const headers = ['Content-Type', 'application/json', 'Content-Length', String(totalOf(answer.chunks))]
+  if (answer.retryAfterSeconds !== null) headers.push('Retry-After', String(answer.retryAfterSeconds))
+  if (answer.status === 401) headers.push('WWW-Authenticate', 'Bearer realm="sallyport"')
+  if (extra.length > 0) headers.push(...extra)
+  writeHead(exchange, answer.status, headers)
+}
+
+export function totalOf(chunks: readonly Uint8Array[]): number {
+  let total = 0
+  for (const chunk of chunks) total += chunk.length
+  return total
+}

@@ -1,0 +1,95 @@
+// Ports and sockets of the HTTP servers: opening, settings, closing. Knows nothing of what is served.
+import { createServer, type ServerOptions as HttpSettings, type Server } from 'node:http'
+import { type AddressInfo, isIPv4, type Socket } from 'node:net'
+
+/** All in ms. */
+export interface ServerClocks {
+  /** For the head of a request, from its first byte, or from the connection's beginning. Default 10 s. */
+  readonly headMs?: number
+  /** For a whole request, body included. Default 60 s. */
+  readonly requestMs?: number
+  /** An unused connection is kept this long: longer than the 60 s of common balancers, which must be the first to close. Default 75 s. */
+  readonly keepAliveMs?: number
+  /** For a caller that takes no byte of its answer. Default 60 s. */
+  readonly answerMs?: number
+  /** For a refused caller that goes on sending. Default 1 s. */
+  readonly lingerMs?: number
+}
+
+export interface Bound {
+  readonly address: string
+  readonly port: number
+}
+
+export interface Listener {
+  readonly server: Server
+  /** Connections open now. */
+  readonly sockets: ReadonlySet<Socket>
+  listen(host: string, port: number): Promise<Bound>
+  /** Open connections are cut off. */
+  close(): Promise<void>
+}
+
+const HEAD_LIMIT = 16 * 1024
+
+export function createListener(clocks: ServerClocks): Listener {
+  const server = createServer(settings(clocks))
+  server.maxHeadersCount = 0 // none is silently dropped: the size of the head is limit enough
+  const sockets = new Set<Socket>()
+  server.on('connection', (socket) => {
+    sockets.add(socket)
+    socket.once('close', () => sockets.delete(socket))
+  })
+  return {
+    server,
+    sockets,
+    listen: (host, port) =>
+      new Promise((resolve, reject) => {
+        server.once('error', reject)
+        server.listen({ host, port, exclusive: true }, () => {
+          server.off('error', reject)
+          const { address, port } = server.address() as AddressInfo
+          resolve({ address, port })
+        })
+      }),
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve())
+        for (const socket of sockets) socket.destroy() // also those that HTTP has let go of
+      }),
+  }
+}
+
+function settings(clocks: ServerClocks): HttpSettings {
+  const headMs = clocks.headMs ?? 10_000
+  const requestMs = clocks.requestMs ?? 60_000
+  return {
+    maxHeaderSize: HEAD_LIMIT,
+    headersTimeout: Math.min(headMs, requestMs),
+    requestTimeout: requestMs,
+    // How late the two clocks above may fire.
+    connectionsCheckingInterval: Math.min(1000, Math.max(20, headMs / 10)),
+    keepAliveTimeout: clocks.keepAliveMs ?? 75_000,
+    requireHostHeader: false, // judged at the door, so that the refusal has the envelope's shape
+    noDelay: true,
+  }
+}
+
+export function isLoopbackHost(host: string): boolean {
+  return host === 'localhost' || host === '::1' || (isIPv4(host) && host.startsWith('127.'))
+}
+
+/** metrics.listen: the metrics alone, for whoever reaches that port. */
+export function serveMetricsOnly(
+  listener: Listener,
+  scrape: () => Promise<{ readonly contentType: string; readonly text: string }>,
+): void {
+  listener.server.on('request', (req, res) => {
+    const found = req.url === '/metrics' && (req.method === 'GET' || req.method === 'HEAD')
+    if (!found) return void res.writeHead(404, { 'Content-Type': 'text/plain' }).end('Only GET /metrics is served here.\n')
+    scrape().then(
+      ({ contentType, text }) => res.writeHead(200, { 'Content-Type': contentType }).end(text),
+      () => res.writeHead(500).end(),
+    )
+  })
+}

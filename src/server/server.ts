@@ -1,0 +1,196 @@
+// The HTTP face: names and judges every request, hands it to its entrance, and stops without dropping what is under way. The
+// hot entrance POST /v1/requests is served from here, ahead of express' router.
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import { GatewayError } from '../errors/gateway-error.ts'
+import type { Entrance, Gateway } from '../model/gateway-port.ts'
+import { createBatchServe } from './batch-route.ts'
+import { type CallRoutes, createCallRoutes } from './call-route.ts'
+import type { Callers } from './callers.ts'
+import { type Connections, watchConnections } from './connections.ts'
+import { judgeHead, judgeLocal } from './door.ts'
+import type { Exchange } from './exchange.ts'
+import { createInFlight, type InFlight } from './in-flight.ts'
+import { type Bound, createListener, isLoopbackHost, type ServerClocks, serveMetricsOnly } from './listener.ts'
+import { createPages, type Pages, type Readiness } from './pages.ts'
+import { createRequestIds } from './request-id.ts'
+
+export interface ServerOptions {
+  readonly host: string
+  /** 0: any free one. */
+  readonly port: number
+  /** Bytes of a JSON body. Default 10 MiB. */
+  readonly descriptorLimit?: number
+  /** Connections of callers at once; further ones are dropped. Default: no limit. */
+  readonly maxConnections?: number
+  /** metrics.public (default false) and metrics.listen (default none). */
+  readonly metrics?: { readonly public?: boolean; readonly listen?: { readonly host: string; readonly port: number } | null }
+  readonly clocks?: ServerClocks
+}
+
+export interface ServerPorts {
+  readonly gateway: Gateway
+  /** The callers as they are configured now. */
+  readonly callers: () => Callers
+  readonly readiness: () => Readiness
+  /** The OpenAPI document; asked for once. */
+  readonly openapi: () => object
+  readonly scrape: () => Promise<{ readonly contentType: string; readonly text: string }>
+}
+
+export interface HttpFace {
+  /** Rejects where a port is taken, or where no caller is configured and the host is not this machine's own. */
+  listen(): Promise<Bound & { readonly metrics: Bound | null }>
+  /**
+   * Refuses new calls with Draining, answers with `Connection: close`, and waits for what is under way; what is not done after
+   * `graceMs` is ended with Draining, and shortly after that cut off. Then everything is closed.
+   */
+  drain(graceMs: number): Promise<void>
+  /** At once: whatever is under way is cut off. */
+  close(): Promise<void>
+  /** Callers' connections open now. */
+  connections(): number
+  /** Requests being received or answered now. */
+  inFlight(): number
+}
+
+/** How long calls that were ended with Draining have to say so. */
+const LAST_WORDS_MS = 500
+/** Finished envelopes of one batch that may wait for their turn or for a slow reader. */
+const BATCH_HELD_BYTES = 32 * 1024 * 1024
+const ENTRANCES: ReadonlyMap<string, Entrance> = new Map([
+  ['/v1/requests', 'requests'],
+  ['/v1/prepare', 'prepare'],
+  ['/v1/batch', 'batch'],
+])
+
+export function createServer(options: ServerOptions, ports: ServerPorts): HttpFace {
+  const { gateway, callers } = ports
+  const answerMs = options.clocks?.answerMs ?? 60_000
+  const lingerMs = options.clocks?.lingerMs ?? 1000
+  const listener = createListener(options.clocks ?? {})
+  const metrics = options.metrics?.listen ? { at: options.metrics.listen, listener: createListener({}) } : null
+  const inFlight = createInFlight()
+  let draining = false
+
+  if (options.maxConnections !== undefined) listener.server.maxConnections = options.maxConnections
+  if (metrics) serveMetricsOnly(metrics.listener, ports.scrape)
+  const routes = createCallRoutes(
+    { descriptorLimit: options.descriptorLimit ?? 10 * 1024 * 1024, answerMs, lingerMs },
+    { gateway, callers, isDraining: () => draining },
+  )
+  const pages = createPages({
+    ...{ routes, callers, openapi: ports.openapi, scrape: ports.scrape },
+    batch: routes.entrance(createBatchServe({ heldLimit: BATCH_HELD_BYTES, answerMs }, gateway)),
+    readiness: () => (draining ? { ...ports.readiness(), ready: false, because: 'draining' } : ports.readiness()),
+    metricsPublic: options.metrics?.public ?? false,
+  })
+  const makeRequestId = createRequestIds()
+  const connections = watchConnections(listener.server, { gateway, lingerMs, makeRequestId: () => makeRequestId(undefined) })
+  const begin = createBegin({ inFlight, connections, makeRequestId, isDraining: () => draining })
+  attach({ server: listener.server, begin, connections, routes, pages, callers })
+
+  const close = async (): Promise<void> => {
+    await Promise.all([listener.close(), metrics?.listener.close()])
+  }
+  return {
+    async listen() {
+      refuseOpenHost(options.host, callers())
+      const bound = await listener.listen(options.host, options.port)
+      return { ...bound, metrics: metrics ? await metrics.listener.listen(metrics.at.host, metrics.at.port) : null }
+    },
+    async drain(graceMs) {
+      draining = true
+      inFlight.closeAfterAnswers()
+      if (!(await inFlight.emptyWithin(graceMs))) {
+        inFlight.stopAll(new GatewayError('Draining', 'The gateway is shutting down and cannot wait for this call any longer.'))
+        await inFlight.emptyWithin(LAST_WORDS_MS)
+      }
+      await close()
+    },
+    close,
+    connections: () => listener.sockets.size,
+    inFlight: () => inFlight.size,
+  }
+}
+
+type Begin = (req: IncomingMessage, res: ServerResponse, expects: boolean) => Exchange
+
+function createBegin(ports: {
+  readonly inFlight: InFlight
+  readonly connections: Connections
+  readonly makeRequestId: (given: string | string[] | undefined) => string
+  readonly isDraining: () => boolean
+}): Begin {
+  const { inFlight, connections, makeRequestId, isDraining } = ports
+  return (req, res, expects) => {
+    const exchange: Exchange = {
+      req,
+      res,
+      requestId: makeRequestId(req.headers['x-request-id']),
+      entrance: ENTRANCES.get(req.url ?? '') ?? 'other',
+      caller: null,
+      answered: false,
+      expects,
+      closes: expects || isDraining(),
+      stop: null,
+    }
+    inFlight.begin(exchange)
+    connections.begin(exchange)
+    res.on('close', () => {
+      connections.end(exchange)
+      inFlight.end(exchange)
+    })
+    return exchange
+  }
+}
+
+function refuseOpenHost(host: string, callers: Callers): void {
+  if (callers.configured || isLoopbackHost(host)) return
+  throw new Error(
+    `listen.host is ${host} but no caller is configured, so that anyone who reaches it could use every credential; configure callers, or listen on 127.0.0.1.`,
+  )
+}
+
+interface Attached {
+  readonly server: Server
+  readonly begin: Begin
+  readonly connections: Connections
+  readonly routes: CallRoutes
+  readonly pages: Pages
+  readonly callers: () => Callers
+}
+
+function attach({ server, begin, connections, routes, pages, callers }: Attached): void {
+  const serve = (exchange: Exchange): void => {
+    const { req } = exchange
+    const refusal =
+      judgeHead(req.headers, req.httpVersion) ??
+      (callers().configured ? null : judgeLocal(req.headers.host, req.socket.remoteAddress)) ??
+      (req.url?.startsWith('/') ? null : notAPath())
+    if (refusal) refuseHead(exchange, refusal)
+    else if (req.url === '/v1/requests' && req.method === 'POST') routes.requests(exchange)
+    else pages.serve(exchange)
+  }
+  const refuseHead = (exchange: Exchange, refusal: GatewayError): void => {
+    if (refusal.type === 'InvalidDescriptor') exchange.closes = true // where its body ends cannot be relied on
+    routes.refuse(exchange, refusal)
+  }
+  server
+    .on('request', (req, res) => serve(begin(req, res, false)))
+    .on('checkContinue', (req, res) => serve(begin(req, res, true)))
+    .on('checkExpectation', (req, res) => {
+      const message = 'Of Expect only 100-continue is understood; leave the header out.'
+      routes.refuse(begin(req, res, true), new GatewayError('InvalidDescriptor', message))
+    })
+    .on('connect', (_req, socket) => {
+      const error = new GatewayError('MethodNotAllowed', 'CONNECT is not taken here: POST a descriptor to /v1/requests.')
+      connections.refuse(socket, error, ['Allow: GET, HEAD, POST'])
+    })
+}
+
+function notAPath(): GatewayError {
+  return new GatewayError(
+    'NotFound',
+    'The request target is not a path of the gateway: POST a descriptor to /v1/requests instead of sending the target itself.',
+  )
+}
