@@ -1,14 +1,11 @@
 // The page at /docs: Swagger UI from our own disk, under a policy that lets it talk to nobody but this gateway.
 import { fileURLToPath } from 'node:url'
 
-/**
- * Scripts, styles and requests from here alone; data: images because the viewer's style sheet has its icons in it, and inline
- * styles because the viewer sets some on its elements.
- */
+/** Scripts, styles and requests from here alone; data: images because the viewer's style sheet has its icons in it. */
 export const DOCS_HEADERS: readonly string[] = [
   ...[
     'Content-Security-Policy',
-    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
   ],
   ...['X-Content-Type-Options', 'nosniff'],
   ...['X-Frame-Options', 'DENY'],

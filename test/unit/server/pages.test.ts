@@ -72,6 +72,7 @@ describe('documentation', () => {
     const html = await page.text()
     assert.equal(page.headers.get('content-type'), 'text/html; charset=utf-8')
     assert.match(page.headers.get('content-security-policy') ?? '', /default-src 'none'; script-src 'self';/)
+    assert.doesNotMatch(page.headers.get('content-security-policy') ?? '', /unsafe|\*|https?:/)
     assert.equal(page.headers.get('x-content-type-options'), 'nosniff')
     assert.equal(page.headers.get('x-frame-options'), 'DENY')
     assert.doesNotMatch(html, /https?:\/\/|<script>|\son\w+=/)
