@@ -24,23 +24,43 @@ async function serve(given: string | null): Promise<void> {
   const { address, port } = await app.listen()
   banner(config, { file, address, port }, warnings)
   process.send?.({ port })
-  const stopWatching = await watchConfig(files, () => void reload(app, file, log), systemClock)
-  process.on('SIGHUP', () => void reload(app, file, log))
+  const watching = await followChanges(files, (reloaded) => reload(app, file, log, reloaded))
+  process.on('SIGHUP', watching.changed)
   endOnSignal(async () => {
-    stopWatching()
+    watching.stop()
     await app.drain()
     sample?.kill()
   }, log)
 }
 
+/** Runs `reload` after each change, one at a time, and then watches the files that the new configuration was read from. */
+async function followChanges(files: readonly string[], reload: (reloaded: (files: readonly string[]) => void) => Promise<void>) {
+  let turn = Promise.resolve()
+  const changed = (): void => {
+    turn = turn.then(() => reload((now) => void rewatch(now)))
+  }
+  let stop = await watchConfig(files, changed, systemClock)
+  const rewatch = async (now: readonly string[]): Promise<void> => {
+    stop()
+    stop = await watchConfig(now, changed, systemClock)
+  }
+  return { changed, stop: () => stop() }
+}
+
 /** All or nothing: a file with a fault leaves everything as it was. */
-async function reload(app: App, file: string | null, log: ProcessLogger): Promise<void> {
+async function reload(
+  app: App,
+  file: string | null,
+  log: ProcessLogger,
+  reloaded: (files: readonly string[]) => void,
+): Promise<void> {
   try {
-    const { config, warnings } = await loadConfig({ file, env: process.env })
+    const { config, warnings, files } = await loadConfig({ file, env: process.env })
     const later = app.reload(config)
     log.log('info', 'configuration reloaded', { count: config.adapters.length })
     for (const key of later) log.log('warn', 'configuration change needs a restart', { key })
     for (const warning of warnings) process.stderr.write(`${warning}\n`)
+    reloaded(files)
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error
     log.log('error', 'configuration refused, the old one stands', {})

@@ -8,7 +8,6 @@ export interface ListenConfig {
   /** 0: any free port. */
   readonly port: number
   readonly descriptorBytes: number
-  readonly headBytes: number
   readonly headTimeoutMs: number
   /** From the first byte of a request to its last. */
   readonly bodyTimeoutMs: number
@@ -61,8 +60,6 @@ export interface Config {
   readonly caBundles: ReadonlyMap<string, string>
   readonly audit: {
     readonly durability: 'process' | 'strict' | 'best-effort'
-    /** Query parameters, in lower case, whose values are masked. */
-    readonly maskQuery: readonly string[]
   }
   readonly metrics: {
     readonly public: boolean

@@ -19,6 +19,7 @@ const CHECKS: readonly Check[] = [
   ceilingsInOrder,
   defaultPlaces,
   adapterChecks,
+  notBuilt,
 ]
 
 export function crossCheck(facts: Facts): Objection[] {
@@ -155,4 +156,16 @@ function openMetrics({ config }: Facts): Objection[] {
   return listen && !isLoopbackHost(listen.host)
     ? [{ path: ['metrics', 'listen', 'host'], message: `is ${listen.host}: anyone who reaches it can read the metrics` }]
     : []
+}
+
+/** Keys of the file's format that this version does nothing with: better refused than silently without effect. */
+function notBuilt({ config }: Facts): Objection[] {
+  const message = 'is not available in this version; leave it out'
+  return [
+    ...config.callers.flatMap(({ jwt }, index) => (jwt === null ? [] : [{ path: ['callers', index, 'jwt'], message }])),
+    ...config.adapters.flatMap(({ tunnel }, index) => (tunnel ? [{ path: ['adapters', index, 'tunnel'], message }] : [])),
+    ...config.adapters.flatMap(({ audit }, index) =>
+      audit.bodies ? [{ path: ['adapters', index, 'audit', 'bodies'], message }] : [],
+    ),
+  ]
 }

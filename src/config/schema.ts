@@ -14,7 +14,6 @@ const LISTEN = section({
   host: host().prefault('127.0.0.1').describe('Address to listen on. Anything but loopback needs at least one caller.'),
   port: port().prefault(8080).describe('Port to listen on. 0: any free one.'),
   descriptorSize: size().prefault('10MiB').describe('Largest request body of a caller; a larger one is RequestTooLarge.'),
-  headSize: size().prefault('16KiB').describe('Largest request head of a caller; a larger one is RequestTooLarge.'),
   headTimeout: duration().prefault('10s').describe('A caller has this long to send its request head.'),
   bodyTimeout: duration().prefault('30s').describe('A caller has this long to send its whole request.'),
   keepAlive: duration()
@@ -150,10 +149,6 @@ export const ROOT = section({
       .describe(
         'process: with the operating system before the request is sent, kill -9 loses nothing. strict: on disk. best-effort: calls go on without.',
       ),
-    maskQuery: z
-      .array(text('the name of a query parameter'), { error: 'must be a list of names' })
-      .prefault(['access_token', 'api_key', 'apikey', 'key', 'password', 'secret', 'sig', 'signature', 'token'])
-      .describe('Query parameters whose values are masked in the audit trail and logs.'),
   })
     .prefault({})
     .describe('The audit trail.'),

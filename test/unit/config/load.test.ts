@@ -182,7 +182,7 @@ callers:
   - name: billing
     keys: ["\${KEY}", { sha256: ${'AB'.repeat(32)} }]
     may: [{ adapter: a, methods: [get] }]
-  - { name: ops, admin: true, jwt: { issuer: i, audience: a, jwksUri: "https://i.example/jwks" } }
+  - { name: ops, admin: true, keys: [{ sha256: ${'CD'.repeat(32)} }] }
 ${oneAdapter()}`,
       { KEY: key },
     )
@@ -193,6 +193,19 @@ ${oneAdapter()}`,
     })
     assert.deepEqual(config.callers[1]?.caller.may, [])
     assert.equal(JSON.stringify(config).includes(key), false)
+  })
+})
+
+test('keys that would have no effect in this version are refused, each by its place', async () => {
+  const text = `
+callers:
+  - { name: ops, admin: true, jwt: { issuer: i, audience: a, jwksUri: "https://i.example/jwks" } }
+adapters:
+  - { name: a, mount: https://a.example/, tunnel: true, audit: { bodies: true } }`
+  await assert.rejects(load(text), (error: Error) => {
+    for (const key of ['callers[0].jwt', 'adapters[0].tunnel', 'adapters[0].audit.bodies'])
+      assert.match(error.message, new RegExp(`${key.replace(/[[\].]/g, '\\$&')} is not available in this version`))
+    return true
   })
 })
 
