@@ -28,12 +28,13 @@ export function openAuditFile(path: string): AuditFile {
     torn,
     findLast: (parse) => findLast(fd, parse),
     append(text) {
-      const before = fstatSync(fd).size
+      const bytes = Buffer.from(damaged ? `\n${text}` : text)
+      let written = 0
       try {
-        writeAll(fd, Buffer.from(damaged ? `\n${text}` : text))
+        while (written < bytes.length) written += writeSync(fd, bytes, written)
         damaged = false
       } catch (error) {
-        damaged = !cutBack(fd, before) || damaged
+        damaged = !cutOff(fd, written) || damaged
         throw error
       }
     },
@@ -45,19 +46,16 @@ export function openAuditFile(path: string): AuditFile {
   }
 }
 
-function writeAll(fd: number, bytes: Buffer): void {
-  for (let done = 0; done < bytes.length; ) done += writeSync(fd, bytes, done)
-}
-
 function endsTorn(fd: number): boolean {
   const { size } = fstatSync(fd)
   const last = Buffer.alloc(1)
   return size > 0 && readSync(fd, last, 0, 1, size - 1) === 1 && last[0] !== NEWLINE
 }
 
-function cutBack(fd: number, size: number): boolean {
+/** Takes the last `bytes` off again; false: they are still there. */
+function cutOff(fd: number, bytes: number): boolean {
   try {
-    if (fstatSync(fd).size > size) ftruncateSync(fd, size)
+    if (bytes > 0) ftruncateSync(fd, fstatSync(fd).size - bytes)
     return true
   } catch {
     return false

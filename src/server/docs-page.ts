@@ -45,6 +45,8 @@ export const DOCS_SCRIPT = `window.SwaggerUIBundle({
 
 /** Name under /docs → file on disk. */
 export function docsAssets(): ReadonlyMap<string, string> {
-  const file = (name: string): string => fileURLToPath(import.meta.resolve(`@fastify/swagger-ui/static/${name}`))
-  return new Map(['swagger-ui.css', 'swagger-ui-bundle.js'].map((name) => [name, file(name)]))
+  return new Map([
+    ['swagger-ui.css', fileURLToPath(import.meta.resolve('@fastify/swagger-ui/static/swagger-ui.css'))],
+    ['swagger-ui-bundle.js', fileURLToPath(import.meta.resolve('@fastify/swagger-ui/static/swagger-ui-bundle.js'))],
+  ])
 }
