@@ -44,7 +44,6 @@ which is in the envelope; any other status comes with \`error\`.`
 export function buildOpenApi(version: string): object {
   return {
     openapi: '3.1.1',
-    jsonSchemaDialect: 'https://json-schema.org/draft/2020-12/schema',
     info: {
       title: 'Sallyport',
       version,
@@ -127,6 +126,7 @@ function callPaths(): object {
     '/v1/requests': {
       post: {
         operationId: 'request',
+        tags: ['Calls'],
         summary: 'Make one call',
         description: 'One descriptor in, one envelope out.',
         parameters,
@@ -140,6 +140,7 @@ function callPaths(): object {
     '/v1/prepare': {
       post: {
         operationId: 'prepare',
+        tags: ['Calls'],
         summary: 'Explain a call without sending it',
         description:
           'The same descriptor, prepared and not sent: the request as it would go out, the policy that would apply, and the refusal that it would have met, with its status.',
@@ -151,6 +152,7 @@ function callPaths(): object {
     '/v1/batch': {
       post: {
         operationId: 'batch',
+        tags: ['Calls'],
         summary: 'Make many calls',
         description:
           "Each item is admitted and counted alone; its requestId is the batch's plus -{index}. 200 unless the batch itself is malformed. With `Accept: application/x-ndjson` each envelope is written as its call ends.",
@@ -170,7 +172,7 @@ function callPaths(): object {
 
 function openPaths(): object {
   const get = (operationId: string, summary: string, responses: object, security: object[] = []): object => ({
-    get: { operationId, summary, security, responses },
+    get: { operationId, tags: ['Operations'], summary, security, responses },
   })
   const text = (type: string): object => ({ [type]: { schema: { type: 'string' } } })
   const alive = { 'application/json': { schema: { type: 'object', properties: { ok: { const: true } }, required: ['ok'] } } }
