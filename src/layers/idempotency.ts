@@ -1,7 +1,7 @@
 // A call with an idempotency key is carried out once: a later one gets the remembered outcome, one beside it shares the call
 // under way, and where the first was lost in flight nobody repeats it. Calls without a key pass straight through.
 import { createHash } from 'node:crypto'
-import { GatewayError, type Sent } from '../errors/gateway-error.ts'
+import { GatewayError } from '../errors/gateway-error.ts'
 import type { CallContext } from '../model/call-context.ts'
 import { type Cancellation, createCancellation } from '../model/cancellation.ts'
 import type { Descriptor } from '../model/descriptor.ts'

@@ -56,22 +56,21 @@ function mountHasPath(mount: string): boolean {
   return slash >= 0 && slash < mount.length - 1
 }
 
+const ENCODED_ASCII = /%([0-7][0-9a-f])/g
+/** No honest URL is encoded more often; each further layer would cost us another pass. */
+const DEEPEST = 4
+
 /** What a lenient server might take for a separator or a dot segment although we do not; null: nothing. */
 export function findDisguise(path: string): string | null {
   if (path.includes('\\')) return '"\\"'
-  for (let at = path.indexOf('%'); at >= 0; at = path.indexOf('%', at + 1)) {
-    const code = path.slice(at + 1, at + 3).toLowerCase()
-    if (code === '2f' || code === '5c') return `"%${code}"`
-    if (code === '25' && path.slice(endOfRun(path, at + 3), endOfRun(path, at + 3) + 2).toLowerCase() === '2e') {
-      return 'a doubly encoded dot'
-    }
+  if (!path.includes('%')) return null
+  let text = path.toLowerCase()
+  if (text.includes('%2f')) return '"%2f"'
+  if (text.includes('%5c')) return '"%5c"'
+  for (let layer = 1; text.includes('%25'); layer++) {
+    if (layer > DEEPEST) return 'an encoding many layers deep'
+    text = text.replace(ENCODED_ASCII, (_, code: string) => String.fromCharCode(Number.parseInt(code, 16)))
+    if (text.includes('%2e')) return 'a doubly encoded dot'
   }
   return null
-}
-
-/** Past any further `25`, each of which is one more layer of encoding. */
-function endOfRun(path: string, from: number): number {
-  let at = from
-  while (path.startsWith('25', at)) at += 2
-  return at
 }
