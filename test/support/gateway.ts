@@ -1,5 +1,5 @@
-// A whole gateway for wire tests: real configuration, real sockets, everything on. What it gave away is scanned for the
-// canary secret when it stops, so every test that uses it is a leak test too.
+// A whole gateway for wire tests: real configuration, real sockets, everything on. Every answer is held against the contract's
+// shapes, and what it gave away is scanned for the canary secret when it stops: every test that uses it tests these too.
 import assert from 'node:assert/strict'
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { Agent, type IncomingHttpHeaders, request } from 'node:http'
@@ -10,6 +10,7 @@ import { loadConfig } from '../../src/config/load.ts'
 import type { NewSecret } from '../../src/credentials/provision.ts'
 import { createLogger } from '../../src/telemetry/logger.ts'
 import { findCanaries } from './canary.ts'
+import { checkAnswer } from './contract-check.ts'
 
 export interface TestGatewayOptions {
   /** As in the configuration file. */
@@ -42,6 +43,8 @@ export interface TestGateway {
   call(descriptor: unknown, options?: AskOptions): Promise<Reply>
   post(path: string, body: string | Buffer, options?: AskOptions): Promise<Reply>
   get(path: string, options?: AskOptions): Promise<Reply>
+  /** Any method, no header but those given. */
+  send(method: string, path: string, body: string | Buffer | null, options?: AskOptions): Promise<Reply>
   logs(): string
   // biome-ignore lint/suspicious/noExplicitAny: audit records as they stand
   audit(): any[]
@@ -83,7 +86,7 @@ export async function startGateway(options: TestGatewayOptions): Promise<TestGat
     method: string,
     path: string,
     body: string | Buffer | null,
-    { headers, echoes, signal }: AskOptions,
+    { headers, echoes, signal }: AskOptions = {},
   ): Promise<Reply> {
     return new Promise((resolve, reject) => {
       const outgoing = request(
@@ -95,7 +98,13 @@ export async function startGateway(options: TestGatewayOptions): Promise<TestGat
           response.on('end', () => {
             const text = Buffer.concat(chunks).toString()
             if (!echoes) given.push(JSON.stringify(response.headers), text)
-            resolve({ status: response.statusCode ?? 0, headers: response.headers, text, envelope: parseJson(text) })
+            const reply = { status: response.statusCode ?? 0, headers: response.headers, text, envelope: parseJson(text) }
+            try {
+              if (method !== 'HEAD') checkAnswer({ path, ...reply }, reply.envelope)
+              resolve(reply)
+            } catch (error) {
+              reject(error)
+            }
           })
         },
       )
@@ -121,6 +130,7 @@ export async function startGateway(options: TestGatewayOptions): Promise<TestGat
     port,
     post,
     get,
+    send,
     call: (descriptor, ask) => post('/v1/requests', JSON.stringify(descriptor), ask),
     logs: () => lines.join(''),
     audit: () => auditText().split('\n').filter(Boolean).map(parseJson),
