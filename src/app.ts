@@ -274,21 +274,23 @@ function needsRestart(before: Config, next: Config): string[] {
   return keys.filter((key) => JSON.stringify(before[key]) !== JSON.stringify(next[key]))
 }
 
+const isUnspecified = (address: string): boolean => address === '0.0.0.0' || address === '::'
+
 /** The gateway's own ports, which it never dials, under whichever of this machine's addresses they are reached. */
 function createOwnListeners(): OwnListeners & { add(bound: { readonly address: string; readonly port: number }): void } {
-  const ports = new Map<number, string>()
+  const listeners: { readonly address: string; readonly port: number }[] = []
   const isLocal = (address: string): boolean =>
     address.startsWith('127.') ||
     address === '::1' ||
     Object.values(networkInterfaces()).some((interfaces) => interfaces?.some((own) => canonicalAddress(own.address) === address))
   return {
-    add: ({ address, port }) => {
-      ports.set(port, address)
-    },
-    has(address, port) {
-      const bound = ports.get(port)
-      if (bound === undefined) return false
-      return bound === address || ((bound === '0.0.0.0' || bound === '::') && isLocal(address))
-    },
+    add: (bound) => void listeners.push(bound),
+    // A connection to the unspecified address is one to loopback.
+    has: (address, port) =>
+      listeners.some(
+        (bound) =>
+          bound.port === port &&
+          (bound.address === address || isUnspecified(address) || (isUnspecified(bound.address) && isLocal(address))),
+      ),
   }
 }

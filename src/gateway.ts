@@ -250,12 +250,13 @@ export function createGateway(ports: GatewayPorts): Gateway {
   }
 
   function refuse(error: GatewayError, facts: Parameters<Gateway['refuse']>[1]): Answer {
-    const trail = createTrail()
     refusalLine(error, { ...facts, adapter: null, url: null })
-    const { requestId } = facts
+    const { requestId, entrance } = facts
+    const nobody = { admin: false, repeatable: false }
+    if (entrance === 'prepare') return buildPlanView({ request: null, plan: null, totalMs: null, error, warnings: [], ...nobody })
     return buildEnvelope(
       { error },
-      { requestId, trail, admin: false, repeatable: false, inspect: false, totalMs: 0, isGlobalUnicast: ports.isGlobalUnicast },
+      { requestId, trail: createTrail(), ...nobody, inspect: false, totalMs: 0, isGlobalUnicast: ports.isGlobalUnicast },
     )
   }
 

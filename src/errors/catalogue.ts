@@ -149,7 +149,7 @@ export const CATALOGUE = {
     false,
     [GR],
     'The descriptor is larger than the ingress limit.',
-    'Send less, or have limits.descriptor raised.',
+    'Send less, or have listen.descriptorSize raised.',
   ),
   UnsupportedMediaType: row(
     415,

@@ -29,7 +29,7 @@ export interface Gateway {
   call(incoming: IncomingCall): Promise<Answer>
   /** The same descriptor, explained and not sent. Never rejects. */
   prepare(incoming: IncomingCall): Promise<Answer>
-  /** A refusal at the door, in the envelope's shape: logged and counted too. */
+  /** A refusal at the door, in the shape of the entrance's own answers: logged and counted too. */
   refuse(
     error: GatewayError,
     facts: { readonly entrance: Entrance; readonly requestId: string; readonly caller: string | null },

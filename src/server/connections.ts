@@ -4,6 +4,7 @@ import { type Server, STATUS_CODES } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { GatewayError } from '../errors/gateway-error.ts'
 import type { Answer, Gateway } from '../model/gateway-port.ts'
+import { malformed } from './door.ts'
 import { type Exchange, totalOf } from './exchange.ts'
 
 interface Connection {
@@ -105,8 +106,7 @@ function mapFault({ code = '', reason }: HttpFault): GatewayError | null {
     return new GatewayError('RequestTooLarge', 'The chunk extensions of the body are over 16 KiB; send none.')
   if (code === 'ERR_HTTP_REQUEST_TIMEOUT')
     return new GatewayError('RequestTimeout', 'The request did not arrive in time; send it without pauses.')
-  if (code.startsWith('HPE_'))
-    return new GatewayError('InvalidDescriptor', `What was sent is no valid HTTP/1.1 request (${reason ?? code}).`)
+  if (code.startsWith('HPE_')) return malformed(`What was sent is no valid HTTP/1.1 request (${reason ?? code}).`)
   return null
 }
 

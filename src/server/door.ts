@@ -8,14 +8,18 @@ const LOOPBACK = /^(?:127\.|::1$|::ffff:127\.)/
 /** Framing that Node's parser leaves to us, and web attackers: Origin, Sec-Fetch-Site. */
 export function judgeHead(headers: IncomingHttpHeaders, httpVersion: string): GatewayError | null {
   const { host, origin } = headers
-  if (host === undefined && httpVersion === '1.1')
-    return new GatewayError('InvalidDescriptor', 'The request has no Host header, which HTTP/1.1 requires.')
+  if (host === undefined && httpVersion === '1.1') return malformed('The request has no Host header, which HTTP/1.1 requires.')
   const coding = headers['transfer-encoding']
   if (coding !== undefined && coding.toLowerCase() !== 'chunked')
-    return new GatewayError('InvalidDescriptor', 'Of Transfer-Encoding only chunked is understood.')
+    return malformed('Of Transfer-Encoding only chunked is understood.')
   if (headers['sec-fetch-site'] === 'cross-site' || (origin !== undefined && !isOwnOrigin(origin, host)))
     return new GatewayError('Forbidden', 'Pages of another origin may not call the gateway; there is no CORS.')
   return null
+}
+
+/** What is no HTTP request that can be understood; `detail` as on every 400, pointing at the whole. */
+export function malformed(message: string): GatewayError {
+  return new GatewayError('InvalidDescriptor', message, { detail: [{ pointer: '', message }] })
 }
 
 /** For a gateway without configured callers: this machine, by a name that no web page can make its own. */
@@ -51,6 +55,6 @@ export function judgeJsonHead(headers: IncomingHttpHeaders, limit: number): Gate
 export function tooLarge(limit: number): GatewayError {
   return new GatewayError(
     'RequestTooLarge',
-    `The body is larger than limits.descriptor, ${limit} bytes; send less, or have it raised.`,
+    `The body is larger than listen.descriptorSize, ${limit} bytes; send less, or have it raised.`,
   )
 }

@@ -7,7 +7,7 @@ import { createBatchServe } from './batch-route.ts'
 import { type CallRoutes, createCallRoutes } from './call-route.ts'
 import type { Callers } from './callers.ts'
 import { type Connections, watchConnections } from './connections.ts'
-import { judgeHead, judgeLocal } from './door.ts'
+import { judgeHead, judgeLocal, malformed } from './door.ts'
 import type { Exchange } from './exchange.ts'
 import { createInFlight, type InFlight } from './in-flight.ts'
 import { type Bound, createListener, isLoopbackHost, type ServerClocks, serveMetricsOnly } from './listener.ts'
@@ -127,7 +127,7 @@ function createBegin(ports: {
       req,
       res,
       requestId: makeRequestId(req.headers['x-request-id']),
-      entrance: ENTRANCES.get(req.url ?? '') ?? 'other',
+      entrance: entranceOf(req.url ?? ''),
       caller: null,
       answered: false,
       expects,
@@ -142,6 +142,12 @@ function createBegin(ports: {
     })
     return exchange
   }
+}
+
+/** The query means nothing to any of them. */
+function entranceOf(url: string): Entrance {
+  const question = url.indexOf('?')
+  return ENTRANCES.get(question < 0 ? url : url.slice(0, question)) ?? 'other'
 }
 
 function refuseOpenHost(host: string, callers: Callers): void {
@@ -179,8 +185,7 @@ function attach({ server, begin, connections, routes, pages, callers }: Attached
     .on('request', (req, res) => serve(begin(req, res, false)))
     .on('checkContinue', (req, res) => serve(begin(req, res, true)))
     .on('checkExpectation', (req, res) => {
-      const message = 'Of Expect only 100-continue is understood; leave the header out.'
-      routes.refuse(begin(req, res, true), new GatewayError('InvalidDescriptor', message))
+      routes.refuse(begin(req, res, true), malformed('Of Expect only 100-continue is understood; leave the header out.'))
     })
     .on('connect', (_req, socket) => {
       const error = new GatewayError('MethodNotAllowed', 'CONNECT is not taken here: POST a descriptor to /v1/requests.')
