@@ -1,0 +1,99 @@
+// One connection: a dialled socket under an undici Client of its own, so that we know what a request goes out on. It never
+// dials again: when its socket is gone, so is it.
+import type { Socket } from 'node:net'
+import { Client } from 'undici'
+import type { Clock } from '../model/ports.ts'
+import type { Dialled } from './dial.ts'
+import type { Origin } from './ports.ts'
+
+export interface Connection {
+  readonly client: Client
+  readonly socket: Socket
+  readonly address: string
+  readonly http2: boolean
+  /** Exchanges that ended on it. */
+  served: number
+  /** Exchanges under way. */
+  active: number
+  /** HTTP/1.1: when the last bytes came, on the monotonic clock, and how many came in all, decrypted. */
+  heardAt: number
+  heardBytes: number
+  /** HTTP/1.1: an answer is awaited and none of its messages is half-read. */
+  awaiting: boolean
+  /** The socket's first error. */
+  failure: Error | null
+  destroy(): void
+}
+
+/** What is read from an answer's head, names and values, bytes. */
+export const MAX_HEAD_BYTES = 16 * 1024
+/** Exchanges at once on an HTTP/2 connection. */
+export const MAX_STREAMS = 100
+
+const GONE = new Error('the connection is gone')
+
+export function openConnection(dialled: Dialled, origin: Origin, idleMs: number, clock: Clock): Connection {
+  const { socket, address, http2 } = dialled
+  let isDialled = false
+  const client = new Client(origin.origin, {
+    // Asynchronous: undici resumes its queue only then.
+    connect: (_options, callback) => {
+      const first = !isDialled
+      isDialled = true
+      queueMicrotask(() => (first ? callback(null, socket) : callback(GONE, null)))
+    },
+    pipelining: 1,
+    allowH2: http2,
+    // The clocks are exchange.ts' own: undici's are coarse, and every interim answer sets them back.
+    headersTimeout: 0,
+    bodyTimeout: 0,
+    maxHeaderSize: MAX_HEAD_BYTES,
+    keepAliveTimeout: Math.max(1, idleMs),
+    keepAliveMaxTimeout: Math.max(1, idleMs),
+    ...(http2 ? { h2Options: { maxConcurrentStreams: MAX_STREAMS } } : {}),
+  })
+  const connection: Connection = {
+    client,
+    socket,
+    address,
+    http2,
+    served: 0,
+    active: 0,
+    heardAt: 0,
+    heardBytes: 0,
+    awaiting: false,
+    failure: null,
+    destroy: () => void client.destroy(GONE),
+  }
+  socket.on('error', (error) => {
+    connection.failure ??= error
+  })
+  if (!http2) listen(connection, clock)
+  return connection
+}
+
+/**
+ * Notes every read, which is what the read clock and `sent` go by: undici tells of a head only when it is whole. And
+ * passes over a `100 Continue` that nobody asked for, as Requests does (RFC 9110 §15.2): undici breaks the connection
+ * there, but reads on past any other interim answer, so it is shown a 102.
+ */
+function listen(connection: Connection, clock: Clock): void {
+  const { socket } = connection
+  const read = socket.read
+  socket.read = function (this: Socket, size?: number): unknown {
+    const chunk: unknown = read.call(this, size)
+    if (chunk instanceof Uint8Array) {
+      connection.heardAt = clock.now()
+      connection.heardBytes += chunk.length
+      if (connection.awaiting && isContinue(chunk)) chunk[11] = 0x32
+    }
+    return chunk
+  }
+}
+
+/** `HTTP/1.x 100`. */
+function isContinue(chunk: Uint8Array): boolean {
+  return (
+    chunk[9] === 0x31 && chunk[10] === 0x30 && chunk[11] === 0x30 && chunk[0] === 0x48 && chunk[4] === 0x2f && chunk[8] === 0x20
+  )
+}

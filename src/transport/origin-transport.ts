@@ -1,0 +1,180 @@
+// The end of the stack: one dispatch is one try on the wire. Finds a connection, exchanges request and answer on it under
+// the connect and read clocks, undoes the content-encodings, and writes the try into the ledger.
+import { GatewayError } from '../errors/gateway-error.ts'
+import type { AdapterPolicy } from '../model/adapter-policy.ts'
+import type { CallContext } from '../model/call-context.ts'
+import { type Cancellation, createCancellation } from '../model/cancellation.ts'
+import type { Dispatch } from '../model/dispatch.ts'
+import type { Attempt } from '../model/envelope.ts'
+import type { HopRequest } from '../model/hop.ts'
+import type { UpstreamResponse } from '../model/upstream-response.ts'
+import { type Connection, openConnection } from './connection.ts'
+import { createConnectionPool } from './connection-pool.ts'
+import { decodeBody } from './decode-body.ts'
+import { createDial, type Dial, type DialRequest } from './dial.ts'
+import { exchange, type Progress, type WireAnswer, withFacts } from './exchange.ts'
+import type { ConnectionScope, Origin, TransportPorts } from './ports.ts'
+import { createScopes } from './scopes.ts'
+import { untilCancelled } from './until-cancelled.ts'
+
+export interface OriginTransport {
+  readonly dispatch: Dispatch
+  /** Connections open or being made, and those of them that nobody uses. */
+  sample(): { readonly connections: number; readonly idle: number }
+  /** Resolves when all connections are closed; calls under way end first. */
+  close(): Promise<void>
+  /** Ends calls under way too. */
+  destroy(): void
+}
+
+export function createOriginTransport(adapter: AdapterPolicy, origin: Origin, ports: TransportPorts): OriginTransport {
+  const { clock, meter } = ports
+  const pool = createConnectionPool({ connections: adapter.pool.connections, http2: adapter.pool.http2 })
+  const scopeFor = createScopes(adapter, origin, ports.secrets)
+  const dialOf = rememberPerScope((scope) => createDial(adapter, origin, scope, ports))
+
+  const connect = async (
+    scope: ConnectionScope,
+    request: HopRequest,
+    context: CallContext,
+    attempt: Attempt,
+  ): Promise<Connection> => {
+    const begun = clock.now()
+    let phase = `all ${adapter.pool.connections} connections to it are taken`
+    const limited = createCancellation()
+    const { connectMs } = request.plan
+    const stopTimer = clock.after(connectMs, () => limited.cancel(connectTimeout(origin, connectMs, phase)))
+    const stopListening = context.cancellation.onCancel((reason) => limited.cancel(reason))
+    const dialRequest: DialRequest = {
+      privileged: context.caller.admin,
+      cancellation: limited,
+      phase(said) {
+        phase = said
+      },
+    }
+    try {
+      return await pool.takeNew(scope, limited, async () => {
+        const dialled = await dialOf(scope)(dialRequest)
+        attempt.connect = rounded(clock.now() - begun)
+        return openConnection(dialled, origin, adapter.pool.idleMs, clock)
+      })
+    } finally {
+      stopTimer()
+      stopListening()
+    }
+  }
+
+  const tryOnce = async (
+    request: HopRequest,
+    context: CallContext,
+    attempt: Attempt,
+    progress: Progress,
+  ): Promise<UpstreamResponse> => {
+    const found = scopeFor(request.plan.tls, context.caller.name)
+    const scope = found instanceof Promise ? await untilCancelled(found, context.cancellation) : found
+    for (;;) {
+      const connection = pool.take(scope) ?? (await connect(scope, request, context, attempt))
+      attempt.address = connection.address
+      attempt.reused = connection.served > 0
+      const onBegun = (): void => {
+        context.trail.bytesOut += request.body?.byteLength ?? 0
+      }
+      let answer: WireAnswer | null
+      try {
+        answer = await exchange({ connection, request, progress, cancellation: context.cancellation, clock, onBegun })
+      } finally {
+        pool.release(connection)
+      }
+      if (answer !== null) return responseOf(answer, request, context.cancellation)
+    }
+  }
+
+  const dispatch: Dispatch = async (request, context) => {
+    context.cancellation.throwIfCancelled()
+    const begun = clock.now()
+    const attempt = openAttempt(request, context, origin)
+    const progress: Progress = { sent: 'no', firstByte: null, head: null }
+    try {
+      return await tryOnce(request, context, attempt, progress)
+    } catch (thrown) {
+      const error =
+        thrown instanceof GatewayError ? thrown : new GatewayError('InternalError', 'the transport failed', { cause: thrown })
+      attempt.error = error.type
+      throw error
+    } finally {
+      attempt.sent = progress.sent
+      attempt.firstByte = progress.firstByte === null ? null : rounded(progress.firstByte)
+      if (progress.head !== null) attempt.status = progress.head.status
+      attempt.elapsed = rounded(clock.now() - begun)
+      meter.attemptEnded({
+        adapter: adapter.name,
+        status: attempt.status ?? null,
+        error: attempt.error ?? null,
+        seconds: attempt.elapsed / 1000,
+      })
+    }
+  }
+
+  return { dispatch, sample: pool.sample, close: pool.close, destroy: pool.destroy }
+}
+
+function openAttempt(request: HopRequest, context: CallContext, origin: Origin): Attempt {
+  const { waited, because } = context.trail.takeWait()
+  const attempt: Attempt = {
+    hop: request.hop,
+    method: request.method,
+    url: origin.origin + request.url.path,
+    adapter: request.plan.adapter.name,
+    origin: origin.origin,
+    address: null,
+    reused: false,
+    waited,
+    because,
+    sent: 'no',
+    connect: null,
+    firstByte: null,
+    elapsed: 0,
+  }
+  context.trail.attempts.push(attempt)
+  return attempt
+}
+
+/** Undoes the content-encodings; synchronous where there are none or the body is small. */
+function responseOf(
+  answer: WireAnswer,
+  request: HopRequest,
+  cancellation: Cancellation,
+): UpstreamResponse | Promise<UpstreamResponse> {
+  const { head, body, codings, elapsed } = answer
+  const whole = (decoded: Buffer): UpstreamResponse => ({ ...head, body: decoded, elapsed: rounded(elapsed) })
+  const broken = (error: unknown): never => {
+    throw error instanceof GatewayError ? withFacts(error, { sent: 'yes', response: head }) : error
+  }
+  try {
+    const decoded = decodeBody(body, codings, { maxBytes: request.plan.maxResponseBytes, hostname: request.url.hostname })
+    return Buffer.isBuffer(decoded) ? whole(decoded) : untilCancelled(decoded, cancellation).then(whole, broken)
+  } catch (error) {
+    return broken(error)
+  }
+}
+
+function connectTimeout({ hostname, port }: Origin, connectMs: number, phase: string): GatewayError {
+  return new GatewayError(
+    'ConnectTimeout',
+    `no connection to ${hostname} (port ${port}) within ${connectMs} ms: ${phase}; check the upstream, or raise timeout.connect`,
+  )
+}
+
+function rememberPerScope(create: (scope: ConnectionScope) => Dial): (scope: ConnectionScope) => Dial {
+  const known = new WeakMap<ConnectionScope, Dial>()
+  return (scope) => {
+    const found = known.get(scope) ?? create(scope)
+    known.set(scope, found)
+    return found
+  }
+}
+
+/** Microseconds are enough for anybody. */
+function rounded(ms: number): number {
+  return Math.round(ms * 1000) / 1000
+}

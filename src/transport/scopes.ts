@@ -1,0 +1,48 @@
+// Which scope a request's connection must have. The secrets behind it are asked for at every try, since that is where
+// it is checked that this caller may use them; the scope itself is the same object as long as nothing in it changed.
+import type { AdapterPolicy } from '../model/adapter-policy.ts'
+import type { HopPlan } from '../model/hop.ts'
+import type { Secret, Secrets } from '../model/ports.ts'
+import type { ConnectionScope, Origin } from './ports.ts'
+
+export type ScopeFor = (tls: HopPlan['tls'], caller: string) => ConnectionScope | Promise<ConnectionScope>
+
+export function createScopes(adapter: AdapterPolicy, origin: Origin, secrets: Secrets): ScopeFor {
+  const login = adapter.proxy?.credentials ?? null
+  const proxyOrigin = adapter.proxy === null ? '' : new URL(adapter.proxy.url).origin
+  const known: ConnectionScope[] = []
+
+  const remember = (verify: boolean, ca: string | null, cert: Secret | null, proxyLogin: Secret | null): ConnectionScope => {
+    for (const scope of known) {
+      if (scope.verify === verify && scope.ca === ca && isSame(scope.cert, cert) && isSame(scope.proxyLogin, proxyLogin))
+        return scope
+    }
+    const scope = { verify, ca, cert, proxyLogin }
+    const outdated = known.findIndex(
+      (other) => other.verify === verify && other.ca === ca && isOlder(other.cert, cert) && isOlder(other.proxyLogin, proxyLogin),
+    )
+    if (outdated >= 0) known.splice(outdated, 1)
+    known.push(scope)
+    return scope
+  }
+
+  const withSecrets = async (tls: HopPlan['tls'], caller: string): Promise<ConnectionScope> => {
+    const cert =
+      tls.cert === null || origin.scheme === 'http' ? null : await secrets.find(tls.cert, { origin: origin.origin, caller })
+    const proxyLogin = login === null ? null : await secrets.find(login, { origin: proxyOrigin, caller })
+    return remember(tls.verify, tls.ca, cert, proxyLogin)
+  }
+
+  return (tls, caller) => {
+    const wantsCert = tls.cert !== null && origin.scheme === 'https'
+    return wantsCert || login !== null ? withSecrets(tls, caller) : remember(tls.verify, tls.ca, null, null)
+  }
+}
+
+function isSame(a: Secret | null, b: Secret | null): boolean {
+  return a?.name === b?.name && a?.version === b?.version
+}
+
+function isOlder(a: Secret | null, b: Secret | null): boolean {
+  return a?.name === b?.name && (a?.version ?? 0) <= (b?.version ?? 0)
+}
