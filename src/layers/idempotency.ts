@@ -29,9 +29,15 @@ export interface IdempotencyPorts {
 
 type Ended =
   /** By this replica just now. */
-  | { readonly kind: 'carried out'; readonly outcome: CallOutcome; readonly remembered: RememberedOutcome }
+  | ({ readonly kind: 'carried out'; readonly remembered: RememberedOutcome } & Dispatched)
   | { readonly kind: 'remembered'; readonly remembered: RememberedOutcome }
   | { readonly kind: 'refused'; readonly error: unknown }
+
+interface Dispatched {
+  readonly outcome: CallOutcome
+  /** What the layers below threw, as it was: the gateway tells a fault of our own by its not being a GatewayError. */
+  readonly thrown: unknown
+}
 
 /** One call under way on this replica, and how many wait for it. */
 interface SharedCall {
@@ -77,7 +83,7 @@ export function idempotency(ports: IdempotencyPorts): Layer {
     const ended = await attend(known ?? lead(next, request, context, key, print), context, !known, ports.clock)
     if (ended.kind === 'refused') throw ended.error
     if (known || ended.kind === 'remembered') return replayOutcome(ended.remembered, context.trail)
-    if (ended.outcome.kind === 'error') throw ended.outcome.error
+    if (ended.outcome.kind === 'error') throw ended.thrown
     return ended.outcome.response
   }
 }
@@ -88,7 +94,7 @@ function attend(call: SharedCall, context: CallContext, first: boolean, clock: C
   return new Promise((resolve, reject) => {
     const stopListening = context.cancellation.onCancel((reason) => {
       call.present--
-      if (call.present === 0 || (first && reason.type === 'Timeout')) {
+      if (call.present === 0) {
         call.cancellation.cancel(reason)
         return
       }
@@ -132,10 +138,10 @@ async function carryOut(next: Dispatch, request: HopRequest, context: CallContex
       return { kind: 'remembered', remembered }
     }
     case 'mine': {
-      const outcome = await dispatch(next, request, context)
-      const remembered = rememberOutcome(outcome, context.trail)
+      const dispatched = await dispatch(next, request, context)
+      const remembered = rememberOutcome(dispatched.outcome, context.trail)
       await store(remembered, claim, adapter.idempotencyTtlMs, context)
-      return { kind: 'carried out', outcome, remembered }
+      return { kind: 'carried out', ...dispatched, remembered }
     }
     default:
       return claim satisfies never
@@ -155,13 +161,13 @@ async function claimTurn(context: CallContext, where: 'shared' | 'local', { key,
   }
 }
 
-async function dispatch(next: Dispatch, request: HopRequest, context: CallContext): Promise<CallOutcome> {
+async function dispatch(next: Dispatch, request: HopRequest, context: CallContext): Promise<Dispatched> {
   try {
     context.cancellation.throwIfCancelled()
-    return { kind: 'response', response: await next(request, context) }
-  } catch (error) {
-    if (error instanceof GatewayError) return { kind: 'error', error }
-    return { kind: 'error', error: new GatewayError('InternalError', 'a fault of the gateway itself', { cause: error }) }
+    return { outcome: { kind: 'response', response: await next(request, context) }, thrown: null }
+  } catch (thrown) {
+    const error = thrown instanceof GatewayError ? thrown : new GatewayError('InternalError', 'the gateway failed')
+    return { outcome: { kind: 'error', error }, thrown }
   }
 }
 

@@ -273,6 +273,7 @@ const ALLOWED: readonly [name: string, asked: Case][] = [
     { adapter: { mount: 'http://h/' }, descriptor: { auth: { type: 'bearer', token: 't' } } },
   ],
   ['TRACE without a credential', { method: 'TRACE', adapter: SECRET, descriptor: { auth: null } }],
+  ['a POST with a stored secret to where it was sent in the first place', { method: 'POST', adapter: SECRET }],
   ['a POST led to another origin without credentials', { method: 'POST', originChanged: true }],
   ['a HEAD led to another origin that has a credential', { method: 'HEAD', originChanged: true, adapter: SECRET }],
   ['a certificate that plain http never shows', { adapter: { mount: 'http://h/', tls: { ...TLS, cert: 'c' } } }],
