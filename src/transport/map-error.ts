@@ -114,30 +114,20 @@ const ROWS: readonly Row[] = [
 
   row(['UND_ERR_HEADERS_OVERFLOW'], 'ResponseTooLarge', (who) => `the response headers of ${who} are larger than 16384 bytes`),
   row(
-    [
-      'UND_ERR_RES_CONTENT_LENGTH_MISMATCH',
-      'HPE_UNEXPECTED_CONTENT_LENGTH',
-      'HPE_INVALID_CONTENT_LENGTH',
-      'HPE_INVALID_TRANSFER_ENCODING',
-    ],
+    ['UND_ERR_RES_CONTENT_LENGTH_MISMATCH', 'HPE_LENGTH'],
     'InvalidHeader',
     (who) => `${who} contradicts itself about the length of its answer (Content-Length, Transfer-Encoding)`,
     ['head'],
   ),
-  row(
-    ['HPE_INVALID_HEADER_TOKEN', 'HPE_UNEXPECTED_SPACE', 'HPE_CR_EXPECTED', 'HPE_LF_EXPECTED'],
-    'InvalidHeader',
-    (who) => `${who} sent a malformed response header`,
-    ['head'],
-  ),
+  row(['HPE_HEADER'], 'InvalidHeader', (who) => `${who} sent a malformed response header`, ['head']),
   row(['HPE_*'], 'ConnectionError', (who) => `${who} answered something that is not HTTP`, ['head']),
   row(
     [
       'UND_ERR_RES_CONTENT_LENGTH_MISMATCH',
       'UND_ERR_SOCKET',
       'UND_ERR_INFO',
-      'HPE_INVALID_EOF_STATE',
-      'HPE_CLOSED_CONNECTION',
+      'HPE_EOF',
+
       'ECONNRESET',
       'EPIPE',
     ],
@@ -185,5 +175,13 @@ function fits(candidate: Row, code: string, stage: Stage): boolean {
 }
 
 function codeOf(error: unknown): string {
+  if (error instanceof Error && error.name === 'HTTPParserError') return parserCode(error.message)
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : ''
+}
+
+/** undici leaves the code of a parser's error undefined; the reason stands in its message. */
+function parserCode(message: string): string {
+  if (/Content-Length|Transfer-Encoding/i.test(message)) return 'HPE_LENGTH'
+  if (/header|after (name|value)/i.test(message)) return 'HPE_HEADER'
+  return /EOF/.test(message) ? 'HPE_EOF' : 'HPE_OTHER'
 }

@@ -37,7 +37,7 @@ export interface RudeOptions {
   /** With it the upstream speaks TLS; `requestCert` and `ca` ask for a client certificate. */
   readonly tls?: { readonly cert: string; readonly key: string; readonly ca?: string; readonly requestCert?: boolean }
   /** What happens to a connection before any request: default it is read. */
-  readonly onConnect?: 'closes' | 'resets' | 'says-nothing' | 'speaks-first'
+  readonly onConnect?: 'closes' | 'resets' | 'says-nothing' | 'never-reads' | 'speaks-first'
   /** Further behaviours by name, beside those of `BEHAVIOURS`. */
   readonly behaviours?: Readonly<Record<string, Behaviour>>
   /** Used whatever the path says. */
@@ -209,11 +209,21 @@ export async function createRudeUpstream(options: RudeOptions = {}): Promise<Rud
     open.add(socket)
     socket.on('error', () => {})
     socket.on('close', () => open.delete(socket))
-    if (options.onConnect === 'closes') socket.end()
-    else if (options.onConnect === 'resets') socket.resetAndDestroy()
-    else if (options.onConnect === 'speaks-first') socket.write(OK)
-    else if (options.onConnect !== 'says-nothing')
-      (secure ?? { emit: (_: string, s: Socket) => onSocket(s) }).emit('connection', socket)
+    switch (options.onConnect) {
+      case undefined:
+        return secure === null ? onSocket(socket) : void secure.emit('connection', socket)
+      case 'closes':
+        socket.end()
+        break
+      case 'resets':
+        return void socket.resetAndDestroy()
+      case 'speaks-first':
+        socket.write(OK)
+        break
+      case 'never-reads':
+        return
+    }
+    socket.resume()
   })
   const secure = options.tls
     ? createTlsServer({ ...options.tls, rejectUnauthorized: options.tls.requestCert ?? false }, (socket) => {
