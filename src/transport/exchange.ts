@@ -37,8 +37,8 @@ export interface ExchangeOptions {
   readonly progress: Progress
   readonly cancellation: Cancellation
   readonly clock: Clock
-  /** The request is being handed to the socket. */
-  readonly onBegun: () => void
+  /** The request was handed to the socket, whole. */
+  readonly onSent: () => void
 }
 
 const MAX_INTERIM_ANSWERS = 20
@@ -54,6 +54,7 @@ export function exchange(options: ExchangeOptions): Promise<WireAnswer | null> {
     const at = { hostname: url.hostname, port: url.port }
     let controller: Dispatcher.DispatchController | null = null
     let isOver = false
+    let isUnsent = false
     let begunAt = 0
     let bytesBefore = 0
     let interim = 0
@@ -96,10 +97,16 @@ export function exchange(options: ExchangeOptions): Promise<WireAnswer | null> {
         bytesBefore = connection.heardBytes
         begunAt = clock.now()
         progress.sent = 'maybe'
-        options.onBegun()
       },
       onRequestSent() {
-        if (!isOver) readClock.start()
+        if (isOver) return
+        // The first write failed on the spot: the reset was with the kernel already, and not a byte left.
+        isUnsent = connection.socket.errored !== null
+        if (isUnsent) progress.sent = 'no'
+        else {
+          options.onSent()
+          readClock.start()
+        }
       },
       onResponseStarted() {
         connection.awaiting = false
@@ -142,7 +149,7 @@ export function exchange(options: ExchangeOptions): Promise<WireAnswer | null> {
         if (isOver) return
         end()
         const isReused = connection.served > 0
-        if (controller === null && isReused && !isOwnFault(error)) return resolve(null)
+        if ((controller === null || isUnsent) && isReused && !isOwnFault(error)) return resolve(null)
         const known = facts()
         const stage = progress.head === null ? 'head' : 'body'
         reject(

@@ -76,12 +76,12 @@ export function createOriginTransport(adapter: AdapterPolicy, origin: Origin, po
       const connection = pool.take(scope) ?? (await connect(scope, request, context, attempt))
       attempt.address = connection.address
       attempt.reused = connection.served > 0
-      const onBegun = (): void => {
+      const onSent = (): void => {
         context.trail.bytesOut += request.body?.byteLength ?? 0
       }
       let answer: WireAnswer | null
       try {
-        answer = await exchange({ connection, request, progress, cancellation: context.cancellation, clock, onBegun })
+        answer = await exchange({ connection, request, progress, cancellation: context.cancellation, clock, onSent })
       } finally {
         pool.release(connection)
       }

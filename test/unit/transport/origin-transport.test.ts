@@ -396,21 +396,24 @@ describe('a pooled connection', () => {
 
   test('that proves dead before the request was begun is no attempt at all', async (t) => {
     let kept: Socket | undefined
-    const keeps: Behaviour = (socket, request) => {
+    const keeps: Behaviour = (socket) => {
       kept = socket
-      BEHAVIOURS.ok(socket, request)
+      BEHAVIOURS.ok(socket)
     }
     const own = await createRudeUpstream({ behaviours: { keeps } })
     t.after(() => own.close())
     const caller = aCaller(own.origin)
-    await send(caller, '/keeps')
-    // The reset is with the kernel already, but the loop has not told of it when the connection is taken.
-    kept?.resetAndDestroy()
-    const { body, attempts } = await send(caller, '/ok')
-    assert.equal(body, HELLO)
-    assert.equal(attempts.length, 1)
-    assert.equal(attempts[0]?.reused, false)
-    assert.equal(own.received.length, 2)
+    for (const phase of [setImmediate, queueMicrotask]) {
+      await send(caller, '/keeps')
+      await new Promise<void>((resolve) => phase(resolve))
+      // The reset is with the kernel already, but the loop has not told of it when the connection is taken.
+      kept?.resetAndDestroy()
+      const { body, attempts } = await send(caller, '/ok')
+      assert.equal(body, HELLO)
+      assert.equal(attempts.length, 1)
+      assert.equal(attempts[0]?.reused, false)
+    }
+    assert.equal(own.received.length, 4)
     await untilFree(caller, own)
   })
 
