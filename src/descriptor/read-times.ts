@@ -34,9 +34,9 @@ export function warnOfShortTimeouts(timeout: Timeout, warnings: string[]): void 
   warnings.push(`${short.map((key) => `timeout.${key} is ${timeout[key]}`).join(', ')} ${DURATION_HINT}`)
 }
 
-/** A number is the total, and beyond it nothing is bounded apart: so many more tries, for all reasons together. */
+/** A number is so many more tries for all reasons together: no reason is bounded apart, whatever the adapter says. */
 export function readRetry(node: JsonNode, pointer: string, faults: Faults): RetryAsk | undefined {
   if (isObject(node)) return readRecord(retrySchema, node, pointer, faults) as RetryAsk | undefined
   const total = readValue(retryCountSchema, node, pointer, faults)
-  return total === undefined ? undefined : { total }
+  return total === undefined ? undefined : { total, connect: total, read: total, status: total }
 }

@@ -69,11 +69,16 @@ function clamp(asked: number | undefined, own: number, ceiling: number, key: str
 
 function planRetry(own: RetryPolicy, ask: RetryAsk | undefined, ceiling: number, warnings: string[]): RetryPolicy {
   if (ask === undefined) return own
-  const counter = (key: 'connect' | 'read' | 'status'): number | null =>
-    ask[key] === undefined ? own[key] : clamp(ask[key], 0, ceiling, `maxRetries.${key}`, warnings)
+  const total = clamp(ask.total, own.total, ceiling, 'maxRetries', warnings)
+  const counter = (key: 'connect' | 'read' | 'status'): number | null => {
+    const asked = ask[key]
+    if (asked === undefined) return own[key]
+    // A plain number bounds every reason by the same, and is warned of once.
+    return asked === ask.total ? total : clamp(asked, 0, ceiling, `maxRetries.${key}`, warnings)
+  }
   return {
     ...own,
-    total: clamp(ask.total, own.total, ceiling, 'maxRetries', warnings),
+    total,
     connect: counter('connect'),
     read: counter('read'),
     status: counter('status'),

@@ -514,8 +514,8 @@ describe('timeout', () => {
 
 describe('maxRetries', () => {
   taken([
-    ['"maxRetries":0', { maxRetries: { total: 0 } }],
-    ['"maxRetries":3.0', { maxRetries: { total: 3 } }],
+    ['"maxRetries":0', { maxRetries: { total: 0, connect: 0, read: 0, status: 0 } }],
+    ['"maxRetries":3.0', { maxRetries: { total: 3, connect: 3, read: 3, status: 3 } }],
     ['"maxRetries":{}', { maxRetries: {} }],
     [
       '"maxRetries":{"total":5,"connect":1,"read":0,"status":2,"statusForcelist":[429,503],"allowedMethods":["get","PUT"],"backoffFactor":0,"backoffMax":"2s","respectRetryAfterHeader":false,"raiseOnStatus":true}',

@@ -86,6 +86,16 @@ test('the total clock is the adapter’s, or what was asked up to the ceiling', 
   assert.deepEqual(total(999_999), { totalMs: 120_000, warnings: ['timeout.total clamped to 120000'] })
 })
 
+test('a plain number of retries bounds every reason by the same, whatever the adapter says, and is warned of once', () => {
+  const { plan: made, warnings } = plan({
+    adapter: { retry: { ...anAdapter().retry, connect: 1, read: 0 } },
+    descriptor: { maxRetries: { total: 9, connect: 9, read: 9, status: 9 } },
+  })
+  const { total, connect, read, status } = made.retry
+  assert.deepEqual([total, connect, read, status], [5, 5, 5, 5])
+  assert.deepEqual(warnings, ['maxRetries clamped to 5'])
+})
+
 test('retries may be asked for where the adapter makes none', () => {
   const own = anAdapter().retry
   const { plan: made } = plan({ adapter: { retry: { ...own, total: 0 } }, descriptor: { maxRetries: { total: 3 } } })
