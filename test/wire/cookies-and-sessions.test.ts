@@ -4,7 +4,7 @@ import { test } from 'node:test'
 import { startRedis } from '../support/redis.ts'
 import { gatewayFor, type Scene, setScene, upstreamFor } from '../support/scene.ts'
 import { redirectTo, type Scripted, valuesOf } from '../support/scripted-upstream.ts'
-import { loopbackAdapter } from '../support/wire.ts'
+import { loopbackAdapter, until } from '../support/wire.ts'
 
 const sets = (...cookies: readonly string[]): Scripted => ({
   headers: cookies.map((cookie) => ['Set-Cookie', cookie]),
@@ -101,6 +101,8 @@ test('two gateways on one Redis share sessions; without Redis a call with one is
   const up = await upstreamFor(t)
   const options = { adapters: [loopbackAdapter('up', up.origin)], config: { store: { redis: redis.url } } }
   const [one, two] = [await gatewayFor(t, options), await gatewayFor(t, options)]
+  for (const gateway of [one, two])
+    await until('Redis is reached', async () => (await gateway.get('/readyz')).text === '{"ready":true,"degraded":[]}')
   up.answer(sets('a=1'))
   await one.call({ url: up.origin, session: 's' })
   up.answer({})
