@@ -4,7 +4,7 @@ import type { Clock } from '../model/ports.ts'
 import type { Connection } from './connection.ts'
 
 export interface ReadClock {
-  /** The request's last byte was written, or waits in the socket. */
+  /** The request's last byte was written, or waits in the socket. Again where HTTP/2 sends it anew (REFUSED_STREAM). */
   start(): void
   /** Something of the answer came. HTTP/1.1 connections tell of every byte themselves. */
   heard(): void
@@ -22,6 +22,7 @@ export function createReadClock(connection: Connection, readMs: number, clock: C
   let stopTimer = (): void => {}
 
   const arm = (ms: number): void => {
+    stopTimer()
     stopTimer = clock.after(ms, look)
   }
   const look = (): void => {
