@@ -68,7 +68,7 @@ const scalarSchema = z
 export const paramsSchema = z
   .union([
     z
-      .record(z.string(), z.union([scalarSchema, z.array(scalarSchema), z.null()]))
+      .record(z.string(), z.union([scalarSchema, z.array(scalarSchema.nullable()), z.null()]))
       .describe('In the order of the text. A list repeats its name; null is dropped.'),
     z.array(z.tuple([z.string(), scalarSchema.nullable()])).describe('Pairs of name and value; a name may come again.'),
     z.string(),
