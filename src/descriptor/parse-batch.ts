@@ -26,7 +26,7 @@ export function parseBatch(bytes: Buffer): Batch {
   let missing = true
   for (const [name, node] of parseRoot(bytes, OPTIONS, faults).members) {
     if (name === 'requests' && node !== null && typeof node === 'object' && 'kind' in node && node.kind === 'raw') {
-      items = splitJsonList(node.bytes, MAX_DEPTH)
+      items = splitJsonList(node.bytes, MAX_DEPTH, MAX_BATCH)
       missing = false
     } else if (name === 'concurrency') {
       if (node !== null) concurrency = readValue(batchSchema.shape.concurrency, node, child('', name), faults) ?? concurrency

@@ -159,6 +159,7 @@ function readRoot(root: JsonObject, warnings: readonly string[], faults: Faults)
   }
   const keys: BodyKeys = {}
   for (const [name, node] of root.members) {
+    if (faults.full()) throw faults.toError()
     const reader = READERS.get(name)
     if (reader === undefined) addUnknown(name, KEYS, '', faults)
     else if (node !== null || name === 'auth') reader(draft, node, `/${name}`, faults, keys)

@@ -47,6 +47,14 @@ function charsetOf(parameters: readonly string[]): string | null {
   return charset
 }
 
+/** By hand: a regular expression would try a long run of quotes anew from each of its places. */
 function unquoted(text: string): string {
-  return text.trim().replace(/^["' ]+|["' ]+$/g, '')
+  const trimmed = text.trim()
+  let start = 0
+  let end = trimmed.length
+  while (start < end && QUOTES_AND_BLANK.includes(trimmed.charAt(start))) start++
+  while (end > start && QUOTES_AND_BLANK.includes(trimmed.charAt(end - 1))) end--
+  return trimmed.slice(start, end)
 }
+
+const QUOTES_AND_BLANK = '\'" '

@@ -75,14 +75,15 @@ export function parseJson(bytes: Buffer, options: ParseJsonOptions): ParsedJson 
 }
 
 /**
- * The text of each item of a list, sharing memory with it; null where `list` is no list.
+ * The text of each item of a list, sharing memory with it; null where `list` is no list. Stops behind `most` items with one more,
+ * since each costs far more memory than a short one's text.
  * `list` is the text of a value that was checked already, such as a raw member's.
  */
-export function splitJsonList(list: Buffer, maxDepth: number): Buffer[] | null {
+export function splitJsonList(list: Buffer, maxDepth: number, most: number): Buffer[] | null {
   if (list[0] !== 0x5b) return null
   const items: Buffer[] = []
   let at = skipSpace(list, 1)
-  while (at < list.length && list[at] !== 0x5d) {
+  while (at < list.length && list[at] !== 0x5d && items.length <= most) {
     const end = skipJsonValue(list, at, maxDepth)
     if (end < 0) return null
     items.push(list.subarray(at, end))

@@ -25,16 +25,19 @@ function tokens(glob: string): string[] {
 /** Walks the path once with the set of all places in the pattern where a match may stand. */
 function matchesTokens(pattern: readonly string[], path: string, from: number): boolean {
   let places = skipStars(pattern, new Uint8Array(pattern.length + 1).fill(1, 0, 1))
+  let next = new Uint8Array(pattern.length + 1)
   for (let at = from; at < path.length; at++) {
     const char = path[at] as string
-    const next = new Uint8Array(pattern.length + 1)
+    next.fill(0)
     for (let place = 0; place < pattern.length; place++) {
       if (places[place] === 0) continue
       const token = pattern[place]
       if (token === '**' || (token === '*' && char !== '/')) next[place] = 1
       else if (token === char) next[place + 1] = 1
     }
+    const before = places
     places = skipStars(pattern, next)
+    next = before
   }
   return places[pattern.length] === 1
 }

@@ -64,6 +64,8 @@ function split(url: string) {
 
 /** Port null: none, or 0, which Requests leaves out as well. */
 function hostAndPort(url: string, text: string): readonly [hostname: string, port: number | null] {
+  // As host.ts has it, and a port: so long a host would cost the pattern more stack than there is.
+  if (text.length > 3 * 254 + 6) fail('InvalidURL', `Invalid URL${shown(url)}: the host is longer than 253.`)
   const match = HOST_PORT.exec(text)
   if (match === null) fail('InvalidURL', `Invalid URL${shown(url)}: the part after "//" is no host with an optional port.`)
   const host = match[1] ?? ''

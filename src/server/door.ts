@@ -9,6 +9,7 @@ const LOOPBACK = /^(?:127\.|::1$|::ffff:127\.)/
 export function judgeHead(headers: IncomingHttpHeaders, httpVersion: string): GatewayError | null {
   const { host, origin } = headers
   if (host === undefined && httpVersion === '1.1') return malformed('The request has no Host header, which HTTP/1.1 requires.')
+  if (host?.includes(',')) return malformed('The request has more than one Host header; send one (RFC 9112 §3.2).')
   const coding = headers['transfer-encoding']
   if (coding !== undefined && coding.toLowerCase() !== 'chunked')
     return malformed('Of Transfer-Encoding only chunked is understood.')
@@ -38,7 +39,8 @@ function isOwnOrigin(origin: string, host: string | undefined): boolean {
   return origin === `http://${own}` || origin === `https://${own}`
 }
 
-const JSON_TYPE = /^application\/json[\t ]*(?:;[\t ]*(?:charset=(?:"utf-?8"|utf-?8))?[\t ]*)?$/i
+/** No two runs of blanks meet: a long one would be tried in all ways between them. */
+const JSON_TYPE = /^application\/json[\t ]*(?:;[\t ]*(?:charset=(?:"utf-?8"|utf-?8)[\t ]*)?)?$/i
 
 /** The JSON entrances take application/json in UTF-8, uncompressed, of at most `limit` bytes. */
 export function judgeJsonHead(headers: IncomingHttpHeaders, limit: number): GatewayError | null {

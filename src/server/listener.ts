@@ -70,6 +70,7 @@ function settings(clocks: ServerClocks): HttpSettings {
     // How late the two clocks above may fire.
     connectionsCheckingInterval: Math.min(1000, Math.max(20, headMs / 10)),
     keepAliveTimeout: clocks.keepAliveMs ?? 75_000,
+    joinDuplicateHeaders: true, // Node would keep the first Host or key and drop the rest, where others keep the last
     requireHostHeader: false, // judged at the door, so that the refusal has the envelope's shape
     noDelay: true,
   }

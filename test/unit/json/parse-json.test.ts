@@ -148,8 +148,13 @@ describe('a list is split into the texts of its items', () => {
     ['1', null],
   ]
   for (const [list, items] of cases) {
-    test(list, () => assert.deepEqual(splitJsonList(Buffer.from(list), 64)?.map(String) ?? null, items))
+    test(list, () => assert.deepEqual(splitJsonList(Buffer.from(list), 64, 10)?.map(String) ?? null, items))
   }
+})
+
+test('a list is not split further than one item beyond what anybody wants', () => {
+  assert.equal(splitJsonList(Buffer.from(`[${'1,'.repeat(100)}1]`), 64, 10)?.length, 11)
+  assert.equal(splitJsonList(Buffer.from('[1,2]'), 64, 2)?.length, 2)
 })
 
 test('a pointer escapes and cuts its names', () => {

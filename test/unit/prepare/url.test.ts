@@ -27,6 +27,13 @@ function attempt(url: string, params?: Pairs | string): PreparedUrlParts | undef
   }
 }
 
+test('a host of millions of characters is InvalidURL, in no time', () => {
+  for (const host of ['a'.repeat(5_000_000), '%61'.repeat(1_000_000), '.'.repeat(5_000_000), `[${':'.repeat(5_000_000)}]`]) {
+    assert.equal(refusal(`http://${host}/`).type, 'InvalidURL')
+    assert.equal(refusal(`http://u:p@${host}:80/`).type, 'InvalidURL')
+  }
+})
+
 describe('a prepared URL', () => {
   test('has every part of it, with the default port made explicit', () => {
     assert.deepEqual(prepareUrl('HTTPS://us%20er:p%40ss@API.example.com/a b?x=1#top', [['y', 'ä z']]), {

@@ -41,3 +41,31 @@ test('a body at the limit passes, one byte more does not', () => {
   assert.equal(verdict('1001'), 'RequestTooLarge')
   assert.equal(verdict('9'.repeat(400)), 'RequestTooLarge')
 })
+
+test('two Hosts, which Node joins, are malformed', () => {
+  assert.equal(judgeHead({ host: 'gateway, evil.example' }, '1.1')?.type, 'InvalidDescriptor')
+})
+
+test('a Content-Type is read in time that grows with its length alone', () => {
+  const before = performance.now()
+  assert.equal(judgeJsonHead({ 'content-type': `application/json;${' '.repeat(200_000)}x` }, 1)?.type, 'UnsupportedMediaType')
+  assert.ok(performance.now() - before < 500)
+})
+
+for (const [type, passes] of [
+  ['application/json', true],
+  ['Application/JSON', true],
+  ['application/json;', true],
+  ['application/json ; ', true],
+  ['application/json; charset=utf-8', true],
+  ['application/json;charset="UTF-8" ', true],
+  ['application/json; charset=utf8', true],
+  ['application/json; charset=latin1', false],
+  ['application/json; charset=', false],
+  ['application/json, application/json', false],
+  ['application/jsonp', false],
+  ['text/json', false],
+] as const)
+  test(`Content-Type ${type} is ${passes ? 'taken' : 'refused'}`, () => {
+    assert.equal(judgeJsonHead({ 'content-type': type }, 1) === null, passes)
+  })
