@@ -138,7 +138,12 @@ describe('a try', () => {
         says: /no byte of an answer .* 150 ms/,
         plan: { readMs: 150 },
       },
-      'stalls-in-headers': { type: 'ReadTimeout', sent: 'yes', says: /for 150 ms/, plan: { readMs: 150 } },
+      'stalls-in-headers': {
+        type: 'ReadTimeout',
+        sent: 'yes',
+        says: /no further byte of the response head .* 150 ms/,
+        plan: { readMs: 150 },
+      },
       'stalls-in-body': {
         type: 'ReadTimeout',
         sent: 'yes',
@@ -182,11 +187,11 @@ describe('a try', () => {
       'switches-protocols': { type: 'ConnectionError', sent: 'yes', says: /closed the connection/ },
       'huge-headers': { type: 'ResponseTooLarge', sent: 'yes', says: /headers .* larger than 16384 bytes/ },
       '200-headers': { type: 'ResponseTooLarge', sent: 'yes', partial: 200, says: /202 response headers/ },
-      'conflicting-content-length': { type: 'InvalidHeader', sent: 'yes', status: 502, says: /contradicts itself/ },
-      'length-and-chunked': { type: 'InvalidHeader', sent: 'yes', status: 502, says: /contradicts itself/ },
+      'conflicting-content-length': { type: 'InvalidHeader', sent: 'yes', status: 502, says: /contradictory .*Content-Length/ },
+      'length-and-chunked': { type: 'InvalidHeader', sent: 'yes', status: 502, says: /contradictory .*Content-Length/ },
       'bad-header': { type: 'InvalidHeader', sent: 'yes', status: 502, says: /malformed response header/ },
       garbage: { type: 'ConnectionError', sent: 'yes', says: /not HTTP/ },
-      'status-42': { type: 'ConnectionError', sent: 'yes', partial: 42, says: /status 42/ },
+      'status-42': { type: 'ConnectionError', sent: 'yes', says: /status 42/ },
     }
     for (const [name, wanted] of Object.entries(failing)) {
       test(`is ${wanted.type}, sent ${wanted.sent}: ${name}`, async () => {
