@@ -41,7 +41,12 @@ describe('a foreign error', () => {
     [coded('UND_ERR_HEADERS_OVERFLOW'), 'body', 'ResponseTooLarge', /16384 bytes/],
     [coded('UND_ERR_RES_CONTENT_LENGTH_MISMATCH'), 'head', 'InvalidHeader', /Content-Length, Transfer-Encoding/],
     [coded('UND_ERR_RES_CONTENT_LENGTH_MISMATCH'), 'body', 'ChunkedEncodingError', /before its end/],
-    [parserError("Content-Length can't be present with Transfer-Encoding"), 'head', 'InvalidHeader', /Content-Length, Transfer-Encoding/],
+    [
+      parserError("Content-Length can't be present with Transfer-Encoding"),
+      'head',
+      'InvalidHeader',
+      /Content-Length, Transfer-Encoding/,
+    ],
     [parserError('Invalid header token'), 'head', 'InvalidHeader', /malformed response header/],
     [parserError('Expected HTTP/, RTSP/ or ICE/'), 'head', 'ConnectionError', /not HTTP/],
     [parserError('Invalid character in chunk size'), 'body', 'ChunkedEncodingError', /chunks/],
