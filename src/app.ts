@@ -21,7 +21,7 @@ import { rateLimit } from './layers/rate-limit.ts'
 import { redirect } from './layers/redirect.ts'
 import { retry } from './layers/retry.ts'
 import type { AdapterPolicy } from './model/adapter-policy.ts'
-import type { Dispatch, Layer } from './model/dispatch.ts'
+import type { Layer } from './model/dispatch.ts'
 import type { Clock, OwnListeners, Routes } from './model/ports.ts'
 import { VERSION } from './model/version.ts'
 import { adapterStack, callStack, rehearsalStack } from './pipeline.ts'
@@ -40,6 +40,7 @@ import type { ProcessLogger } from './telemetry/logger.ts'
 import { createMetrics, type Metrics } from './telemetry/metrics.ts'
 import { createOriginTransport } from './transport/origin-transport.ts'
 import type { TransportPorts } from './transport/ports.ts'
+import { createRehearsal } from './transport/rehearsal.ts'
 import { createResolver } from './transport/resolver.ts'
 
 export interface App {
@@ -125,7 +126,7 @@ export function createApp(config: Config, { log, clock = systemClock }: { log: P
       redirect: redirect({ planHop, composeHop, resolveLocation }),
       egress: judge,
     })(pool.dispatch),
-    rehearse: rehearsalStack({ egress: judge, credentials: attach })(notSent),
+    rehearse: rehearsalStack({ egress: judge, credentials: attach })(createRehearsal(stackPorts.transport)),
     sessions: createSessions({ store: stores.values, clock, ttlMs: config.sessions.ttlMs }),
     audit,
     meter: metrics,
@@ -226,11 +227,6 @@ function buildStack(adapter: AdapterPolicy, origin: StackOrigin, budget: RetryBu
 }
 
 const passThrough: Layer = (next) => next
-
-/** The end of a rehearsal: credentials were found and put in, and nothing goes out. */
-const notSent: Dispatch = async () => {
-  return { status: 200, reason: '', rawHeaders: [], body: Buffer.alloc(0), elapsed: 0 }
-}
 
 function takeSnapshot(config: Config): Snapshot {
   return {

@@ -29,7 +29,7 @@ export function adapterStack(layers: {
   )
 }
 
-/** What `POST /v1/prepare` goes down: the same judgement and the same credentials, and no transport. */
+/** What `POST /v1/prepare` goes down: the same judgement and the same credentials, and nothing is sent. */
 export function rehearsalStack(layers: { readonly egress: Layer; readonly credentials: Layer }): Layer {
   return stack(layers.egress, layers.credentials)
 }

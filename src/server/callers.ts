@@ -69,11 +69,23 @@ function givenKey(headers: IncomingHttpHeaders): { readonly key: string; readonl
   return token === null ? null : { key: token, header: 'Authorization' }
 }
 
-/** Everything in a header's value that could be a key: itself, a Bearer token, either half of Basic credentials. */
+/** What a key stands between where a value holds more than it: `Token KEY`, `a=1; key="KEY"`. */
+const BETWEEN = /[\t ,;"']+/
+/** Of one value; what is looked for is a slip, and each word costs a digest. */
+const MOST_WORDS = 64
+
+/** Everything in a header's value that could be a key: itself, its words, what they name, either half of Basic credentials. */
 function candidates(value: string): string[] {
-  const token = bearer(value)
+  const found = [value]
+  const words = BETWEEN.test(value) ? value.split(BETWEEN, MOST_WORDS) : [value]
+  for (const word of words) {
+    const equals = word.indexOf('=')
+    if (word !== value) found.push(word)
+    if (equals >= 0) found.push(word.slice(equals + 1))
+  }
   const login = basic(value)
-  return [value, ...(token === null ? [] : [token]), ...(login === null ? [] : [login.username, login.password])]
+  if (login !== null) found.push(login.username, login.password)
+  return found
 }
 
 /** RFC 6750 §2.1; the scheme's name in any case. */

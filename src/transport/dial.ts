@@ -79,10 +79,13 @@ export function createDial(adapter: AdapterPolicy, origin: Origin, scope: Connec
   }
 }
 
-type HostJudge = (host: Host, request: Pick<DialRequest, 'privileged' | 'cancellation'>) => Promise<readonly string[]>
+export type HostJudge = (host: Host, request: Pick<DialRequest, 'privileged' | 'cancellation'>) => Promise<readonly string[]>
 
 /** Addresses of a host that may be dialled, at least one; else EgressDenied, or ConnectionError where there is no such name. */
-function createHostJudge(adapter: AdapterPolicy, { resolver, ownListeners, meter }: TransportPorts): HostJudge {
+export function createHostJudge(
+  adapter: AdapterPolicy,
+  { resolver, ownListeners, meter }: Pick<TransportPorts, 'resolver' | 'ownListeners' | 'meter'>,
+): HostJudge {
   const judgeAddress = createAddressJudge(adapter.egress)
   const catchAll = adapter.mount === 'https://' || adapter.mount === 'http://'
 

@@ -1,8 +1,9 @@
 // Which scope a request's connection must have. The secrets behind it are asked for at every try, since that is where
 // it is checked that this caller may use them; the scope itself is the same object as long as nothing in it changed.
+import { GatewayError } from '../errors/gateway-error.ts'
 import type { AdapterPolicy } from '../model/adapter-policy.ts'
 import type { HopPlan } from '../model/hop.ts'
-import type { Secret, Secrets } from '../model/ports.ts'
+import type { Secret, SecretScheme, Secrets } from '../model/ports.ts'
 import type { ConnectionScope, Origin } from './ports.ts'
 
 export type ScopeFor = (tls: HopPlan['tls'], caller: string) => ConnectionScope | Promise<ConnectionScope>
@@ -27,9 +28,10 @@ export function createScopes(adapter: AdapterPolicy, origin: Origin, secrets: Se
   }
 
   const withSecrets = async (tls: HopPlan['tls'], caller: string): Promise<ConnectionScope> => {
-    const cert =
-      tls.cert === null || origin.scheme === 'http' ? null : await secrets.find(tls.cert, { origin: origin.origin, caller })
-    const proxyLogin = login === null ? null : await secrets.find(login, { origin: proxyOrigin, caller })
+    const find = async (scheme: SecretScheme, name: string | null, at: string): Promise<Secret | null> =>
+      name === null ? null : ofScheme(scheme, await secrets.find(name, { origin: at, caller }))
+    const cert = await find('mtls', origin.scheme === 'http' ? null : tls.cert, origin.origin)
+    const proxyLogin = await find('proxy-basic', login, proxyOrigin)
     return remember(tls.verify, tls.ca, cert, proxyLogin)
   }
 
@@ -37,6 +39,16 @@ export function createScopes(adapter: AdapterPolicy, origin: Origin, secrets: Se
     const wantsCert = tls.cert !== null && origin.scheme === 'https'
     return wantsCert || login !== null ? withSecrets(tls, caller) : remember(tls.verify, tls.ca, null, null)
   }
+}
+
+/** Of another scheme it has nothing that would serve here, and to go on without it would be silent. */
+function ofScheme(scheme: SecretScheme, secret: Secret): Secret {
+  if (secret.scheme === scheme) return secret
+  const use = scheme === 'mtls' ? 'a client certificate' : "a proxy's login"
+  throw new GatewayError(
+    'UnknownCredential',
+    `secret "${secret.name}" is of scheme ${secret.scheme} and cannot be used as ${use}; name one of scheme ${scheme}`,
+  )
 }
 
 function isSame(a: Secret | null, b: Secret | null): boolean {
