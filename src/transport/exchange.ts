@@ -124,7 +124,7 @@ export function exchange(options: ExchangeOptions): Promise<WireAnswer | null> {
         }
         elapsed = clock.now() - begunAt
         const head = { status, reason: reason ?? '', rawHeaders: rawHeadersOf(started.rawHeaders) }
-        progress.head = head
+        if (status >= 100) progress.head = head // a smaller number is no status that could be shown
         const fault = headFault(head, at.hostname)
         if (fault !== null) return fail(new GatewayError(fault.type, fault.message, facts()))
         const { contentEncoding, contentLength } = bodyHeadersOf(head.rawHeaders)
@@ -198,7 +198,8 @@ function createBody(maxBytes: number): Body {
 type Facts = Pick<GatewayErrorOptions, 'sent' | 'response'>
 
 function readTimeout(hostname: string, readMs: number, facts: Facts): GatewayError {
-  const what = facts.response === undefined ? 'no byte of an answer' : 'no further byte of the body'
+  const part = facts.response === undefined ? 'response head' : 'body'
+  const what = facts.sent === 'yes' ? `no further byte of the ${part}` : 'no byte of an answer'
   return new GatewayError(
     'ReadTimeout',
     `${what} from ${hostname} for ${readMs} ms; raise timeout.read if that is to be expected`,

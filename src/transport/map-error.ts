@@ -116,21 +116,13 @@ const ROWS: readonly Row[] = [
   row(
     ['UND_ERR_RES_CONTENT_LENGTH_MISMATCH', 'HPE_LENGTH'],
     'InvalidHeader',
-    (who) => `${who} contradicts itself about the length of its answer (Content-Length, Transfer-Encoding)`,
+    (who) => `${who} sent contradictory or malformed response headers (Content-Length, Transfer-Encoding)`,
     ['head'],
   ),
   row(['HPE_HEADER'], 'InvalidHeader', (who) => `${who} sent a malformed response header`, ['head']),
   row(['HPE_*'], 'ConnectionError', (who) => `${who} answered something that is not HTTP`, ['head']),
   row(
-    [
-      'UND_ERR_RES_CONTENT_LENGTH_MISMATCH',
-      'UND_ERR_SOCKET',
-      'UND_ERR_INFO',
-      'HPE_EOF',
-
-      'ECONNRESET',
-      'EPIPE',
-    ],
+    ['UND_ERR_RES_CONTENT_LENGTH_MISMATCH', 'UND_ERR_SOCKET', 'UND_ERR_INFO', 'HPE_EOF', 'ECONNRESET', 'EPIPE'],
     'ChunkedEncodingError',
     (who) => `${who} broke the body off before its end`,
     ['body'],

@@ -13,12 +13,15 @@ export interface ReadClock {
 
 /** Timers may be a millisecond early. */
 const TOLERANCE_MS = 1
+/** An event loop that was held up runs its timers before it reads: what has come by then is heard one turn later. */
+const ONE_TURN_MS = 1
 
 export function createReadClock(connection: Connection, readMs: number, clock: Clock, onSilence: () => void): ReadClock {
   const { socket } = connection
   let heardAt = 0
   let written = 0
   let isStopped = false
+  let isLastLook = false
   let stopTimer = (): void => {}
 
   const arm = (ms: number): void => {
@@ -30,8 +33,10 @@ export function createReadClock(connection: Connection, readMs: number, clock: C
     if (connection.http2 && socket.bytesWritten > written) begin()
     else {
       const left = readMs - (clock.now() - Math.max(heardAt, connection.heardAt))
-      if (left > TOLERANCE_MS) arm(Math.ceil(left))
-      else onSilence()
+      const isSilent = left <= TOLERANCE_MS
+      if (isSilent && isLastLook) onSilence()
+      else arm(isSilent ? ONE_TURN_MS : Math.ceil(left))
+      isLastLook = isSilent
     }
   }
   const begin = (): void => {

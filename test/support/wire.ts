@@ -1,0 +1,103 @@
+// What wire tests share: adapters on loopback, the state of an adapter's pool and slots, and clocks that are held to their word.
+import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { monitorEventLoopDelay } from 'node:perf_hooks'
+import type { TestGateway } from './gateway.ts'
+
+/** An adapter of tests: loopback is open, nothing is tried again, no breaker, unless `over` says so. */
+export function loopbackAdapter(name: string, origin: string, over: object = {}): object {
+  return { name, mount: `${origin}/`, egress: { allow: ['127.0.0.0/8'] }, retry: { total: 0 }, breaker: false, ...over }
+}
+
+export interface AdapterState {
+  readonly connections: number
+  readonly idle: number
+  readonly slots: number
+  readonly queued: number
+}
+
+/** Sums of the adapter's origins, as the metrics tell them. */
+export async function stateOf(gateway: TestGateway, adapter: string): Promise<AdapterState> {
+  const text = await gateway.metrics()
+  const read = (series: string): number => metric(text, series, { adapter })
+  return {
+    connections: read('sallyport_pool_connections'),
+    idle: read('sallyport_pool_idle_connections'),
+    slots: read('sallyport_slots_taken'),
+    queued: read('sallyport_queued'),
+  }
+}
+
+/** The sum of all samples of `series` that have these labels; 0 where there is none. */
+export function metric(text: string, series: string, labels: Readonly<Record<string, string>> = {}): number {
+  const wanted = Object.entries(labels).map(([name, value]) => `${name}="${value}"`)
+  let sum = 0
+  for (const line of text.split('\n')) {
+    const end = line.indexOf(line.includes('{') ? '{' : ' ')
+    if (line.slice(0, end) !== series || !wanted.every((label) => line.includes(label))) continue
+    sum += Number(line.slice(line.lastIndexOf(' ') + 1))
+  }
+  return sum
+}
+
+/** Waits until `holds`; fails after `withinMs`. */
+export async function until(what: string, holds: () => boolean | Promise<boolean>, withinMs = 2000): Promise<void> {
+  const end = performance.now() + withinMs
+  while (!(await holds())) {
+    if (performance.now() > end) assert.fail(`not so after ${withinMs} ms: ${what}`)
+    await pause(5)
+  }
+}
+
+export function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms))
+}
+
+/** No slot, no place in the queue and no busy connection is left. */
+export async function assertFreed(gateway: TestGateway, adapter: string): Promise<void> {
+  let state: AdapterState | undefined
+  const isFree = async (): Promise<boolean> => {
+    state = await stateOf(gateway, adapter)
+    return state.slots === 0 && state.queued === 0 && state.connections === state.idle
+  }
+  await until(`all of ${adapter} is free`, isFree).catch(() => assert.deepEqual(state, { ...state, slots: 0, queued: 0 }))
+}
+
+/** How late a clock may be on a machine that has nothing else to do, ms. */
+const TOLERANCE_MS = 50
+const EARLY_MS = 2
+
+export interface Stopwatch {
+  /** The time since the start is `ms`, and no later than the tolerance and the event loop's own worst delay allow. */
+  assertEndedAfter(ms: number): void
+}
+
+/** Started just before the call. The gateway runs in this process, so its event loop's delays are seen here. */
+export function startStopwatch(): Stopwatch {
+  const delays = monitorEventLoopDelay({ resolution: 5 })
+  delays.enable()
+  const from = performance.now()
+  return {
+    assertEndedAfter(ms) {
+      const took = performance.now() - from
+      delays.disable()
+      const late = delays.max / 1e6 + TOLERANCE_MS
+      assert.ok(
+        took >= ms - EARLY_MS && took <= ms + late,
+        `ended after ${took.toFixed(1)} ms instead of ${ms} (+${late.toFixed(1)})`,
+      )
+    },
+  }
+}
+
+/** A folder with these files, gone when `remove` is called. */
+export function makeFolder(files: Readonly<Record<string, string>>): { path(name: string): string; remove(): void } {
+  const folder = mkdtempSync(join(tmpdir(), 'sallyport-wire-'))
+  for (const [name, content] of Object.entries(files)) writeFileSync(join(folder, name), content)
+  return {
+    path: (name) => join(folder, name),
+    remove: () => rmSync(folder, { recursive: true, force: true }),
+  }
+}
