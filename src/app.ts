@@ -217,8 +217,9 @@ function buildStack(adapter: AdapterPolicy, origin: StackOrigin, budget: RetryBu
       inFlight: slots.inUse,
       queued: slots.queued,
     }),
-    // An open breaker is state worth keeping: without it the next call would meet the sick host unguarded.
-    busy: () => breaker !== null && breaker.state() !== 'closed',
+    // An open breaker is state worth keeping: without it the next call would meet the sick host unguarded. A half-open one
+    // would wait for its probe for ever where nobody calls that host again.
+    busy: () => breaker?.state() === 'open',
     async close() {
       breaker?.shutdown()
       await transport.close()

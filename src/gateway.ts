@@ -166,6 +166,15 @@ export function createGateway(ports: GatewayPorts): Gateway {
     })
   }
 
+  /** An outcome that cannot be told, such as a text longer than a string can be, is recorded and answered all the same. */
+  function tellOrFail(course: Course, outcome: Outcome): BuiltEnvelope {
+    try {
+      return tell(course, outcome)
+    } catch (thrown) {
+      return tell(course, { error: asGatewayError(thrown, course.incoming) })
+    }
+  }
+
   function record(course: Course, outcome: Outcome, envelope: BuiltEnvelope): Promise<void> {
     const { incoming, trail, request } = course
     const durationMs = clock.now() - course.startedAt
@@ -213,7 +222,7 @@ export function createGateway(ports: GatewayPorts): Gateway {
     const course = begin(incoming)
     const outcome = await carryOut(course)
     await saveSession(course)
-    const envelope = tell(course, outcome)
+    const envelope = tellOrFail(course, outcome)
     try {
       await record(course, outcome, envelope)
       return envelope
@@ -307,6 +316,11 @@ function unmounted(origin: string): GatewayError {
 /** The kind of a foreign error and where it was thrown; never its message, which may quote anything. */
 function whereFrom(thrown: unknown): { name: string; frames: string } {
   if (!(thrown instanceof Error)) return { name: typeof thrown, frames: '' }
-  const frames = (thrown.stack ?? '').split('\n').filter((line) => /^\s+at /.test(line))
+  const { stack = '', message } = thrown
+  // Cut off by its length: a line of the message may look like a frame.
+  const frames = stack
+    .slice(stack.indexOf(message) + message.length)
+    .split('\n')
+    .filter((line) => /^\s+at /.test(line))
   return { name: thrown.name, frames: frames.slice(0, 6).join('') }
 }

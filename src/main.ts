@@ -62,9 +62,8 @@ async function reload(
     for (const warning of warnings) process.stderr.write(`${warning}\n`)
     reloaded(files)
   } catch (error) {
-    if (!(error instanceof ConfigError)) throw error
     log.log('error', 'configuration refused, the old one stands', {})
-    process.stderr.write(`${error.message}\n`)
+    process.stderr.write(`${error instanceof ConfigError ? error.message : `the configuration cannot be taken: ${error}`}\n`)
   }
 }
 

@@ -16,7 +16,7 @@ export interface OriginStack {
   sample(): AdapterSample
   /** Frees sockets and timers. Called once, when no call is in it. Never rejects. */
   close(): Promise<void>
-  /** Something besides calls keeps it: it is not evicted. */
+  /** Something besides calls keeps it: it is not closed for being idle, and makes room for another origin last. */
   busy(): boolean
 }
 
@@ -38,7 +38,7 @@ export interface PoolSample extends AdapterSample {
 }
 
 export interface AdapterPool {
-  /** Throws Overloaded where every origin is busy and there is no room, Draining once closed. */
+  /** Throws Overloaded where calls are in every origin and there is no room, Draining once closed. */
   readonly dispatch: Dispatch
   /**
    * After a reload. An adapter whose policy is the same keeps its stacks with all their state; those of any other are closed
@@ -143,8 +143,6 @@ function createOrigins<Shared>(ports: AdapterPoolPorts<Shared>): Origins<Shared>
   let drained: Promise<void> | null = null
   let whenEmpty = (): void => {}
 
-  const idle = (entry: Entry<Shared>): boolean => entry.calls === 0 && !entry.stack.busy()
-
   function remove(entry: Entry<Shared>): void {
     entries.delete(entry)
     entry.mount.entries.delete(entry.origin)
@@ -165,16 +163,17 @@ function createOrigins<Shared>(ports: AdapterPoolPorts<Shared>): Origins<Shared>
     return entry
   }
 
+  /** The longest idle goes; of those that are busy one only where there is no other, or made-up hosts could shut all others out. */
   function makeRoom(): void {
-    let longest: Entry<Shared> | null = null
-    for (const entry of entries) if ((longest === null || entry.idleSince < longest.idleSince) && idle(entry)) longest = entry
-    if (longest === null) throw tooMany(maxOrigins)
+    const empty = [...entries].filter((entry) => entry.calls === 0).sort((a, b) => a.idleSince - b.idleSince)
+    const longest = empty.find((entry) => !entry.stack.busy()) ?? empty[0]
+    if (longest === undefined) throw tooMany(maxOrigins)
     remove(longest)
   }
 
   function sweep(): void {
     const before = clock.now() - idleMs
-    for (const entry of [...entries]) if (entry.idleSince <= before && idle(entry)) remove(entry)
+    for (const entry of [...entries]) if (entry.calls === 0 && entry.idleSince <= before && !entry.stack.busy()) remove(entry)
     stopSweep = entries.size === 0 ? null : clock.after(idleMs / SWEEPS, sweep)
   }
 

@@ -2,6 +2,7 @@
 // configuration all come through here.
 import type { z } from 'zod'
 import { GatewayError } from '../errors/gateway-error.ts'
+import { originOf } from '../model/mount.ts'
 import type { Secret, SecretScheme, SecretStore } from '../model/ports.ts'
 import { faultsOf } from './scheme.ts'
 import { SCHEMES } from './schemes/index.ts'
@@ -25,7 +26,7 @@ const MAX_TRIES = 5
 /** Throws InvalidDescriptor naming each fault. Origins come back in lower case, default ports left out. */
 export function checkSecret(secret: NewSecret): NewSecret {
   const faults: string[] = []
-  const scheme = SCHEMES[secret.scheme] as (typeof SCHEMES)[SecretScheme] | undefined
+  const scheme = Object.hasOwn(SCHEMES, secret.scheme) ? SCHEMES[secret.scheme] : undefined
   if (!NAME.test(secret.name)) faults.push('name: letters, digits, ".", "_" and "-", 64 at most')
   if (!scheme) faults.push(`scheme: one of ${Object.keys(SCHEMES).join(', ')}`)
   const values = scheme?.values.safeParse(secret.values)
@@ -41,7 +42,7 @@ export function checkSecret(secret: NewSecret): NewSecret {
 
 function parseOrigin(text: string): string | null {
   if (!/^https?:\/\/[^/?#@\\\s]+\/?$/i.test(text) || !URL.canParse(text)) return null
-  return new URL(text).origin
+  return originOf(new URL(text))
 }
 
 const shown = (name: string): string => (NAME.test(name) ? name : '?')

@@ -217,7 +217,7 @@ export const descriptorSchema = z
       .optional()
       .describe("Bytes of the decoded body. Up to the ceiling. Absent: the adapter's own (10MiB)."),
     allowRedirects: flag.optional().describe('Default true, but false for HEAD.'),
-    maxRedirects: whole(0).optional().describe('Default 30; one more is TooManyRedirects.'),
+    maxRedirects: whole(0).optional().describe('Default 30, at most 100; one more is TooManyRedirects.'),
     verify: verifySchema
       .optional()
       .describe(

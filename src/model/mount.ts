@@ -24,6 +24,11 @@ export function upperCaseEscapes(path: string): string {
   return path.replace(/%[0-9a-f]{2}/gi, (octet) => octet.toUpperCase())
 }
 
+/** `scheme://host[:port]` as a prepared URL has it: without the root's dot, which names the same host. */
+export function originOf(url: URL): string {
+  return url.origin.replace(/\.+(?=$|:\d+$)/, '')
+}
+
 /** The fault continues a sentence that begins with the key. */
 export function parseMount(written: string): MountReading {
   const all = CATCH_ALL.exec(written)?.[1]?.toLowerCase()
@@ -40,5 +45,6 @@ export function parseMount(written: string): MountReading {
   const url = new URL(written)
   const scheme = url.protocol === 'http:' ? 'http' : 'https'
   const normalPath = upperCaseEscapes(url.pathname)
-  return { ok: true, mount: { text: url.origin + normalPath, scheme, origin: url.origin, path: normalPath } }
+  const origin = originOf(url)
+  return { ok: true, mount: { text: origin + normalPath, scheme, origin, path: normalPath } }
 }

@@ -33,6 +33,9 @@ export interface NextHopFacts {
   readonly descriptor: Pick<Descriptor, 'method' | 'allowRedirects' | 'maxRedirects'>
 }
 
+/** No call follows more, whatever it asks for: each hop is kept, head and all, until the call has ended. */
+export const MOST_REDIRECTS = 100
+
 const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308])
 const NO_REDIRECT: NextHopVerdict = { kind: 'return', warning: null, because: 'the status is no redirect' }
 
@@ -48,8 +51,9 @@ export function decideNextHop(
     return stay(descriptor.allowRedirects === undefined ? 'HEAD follows no redirects by default' : 'allowRedirects is false')
   }
   if (adapter.redirects.follow === 'none') return stayWarned(status, `adapter ${adapter.name} has redirects: none`)
-  if (facts.followed >= descriptor.maxRedirects) {
-    const because = `${facts.url.hostname} redirects once more, beyond maxRedirects (${descriptor.maxRedirects}); see history, and call the final URL directly`
+  const most = Math.min(descriptor.maxRedirects, MOST_REDIRECTS)
+  if (facts.followed >= most) {
+    const because = `${facts.url.hostname} redirects once more, beyond maxRedirects (${most}); see history, and call the final URL directly`
     return { kind: 'fail', type: 'TooManyRedirects', because }
   }
   const url = resolve(facts.url, location)

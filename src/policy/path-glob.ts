@@ -24,8 +24,8 @@ function tokens(glob: string): string[] {
 
 /** Walks the path once with the set of all places in the pattern where a match may stand. */
 function matchesTokens(pattern: readonly string[], path: string, from: number): boolean {
-  let places = skipStars(pattern, new Uint8Array(pattern.length + 1).fill(1, 0, 1))
-  let next = new Uint8Array(pattern.length + 1)
+  let places: Uint8Array = skipStars(pattern, new Uint8Array(pattern.length + 1).fill(1, 0, 1))
+  let next: Uint8Array = new Uint8Array(pattern.length + 1)
   for (let at = from; at < path.length; at++) {
     const char = path[at] as string
     next.fill(0)

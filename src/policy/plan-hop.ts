@@ -5,6 +5,7 @@ import type { AdapterPolicy, Ceilings, RetryPolicy } from '../model/adapter-poli
 import type { Descriptor, RetryAsk } from '../model/descriptor.ts'
 import type { CredentialChoice, HopPlan } from '../model/hop.ts'
 import type { Routes } from '../model/ports.ts'
+import { MOST_REDIRECTS } from './next-hop.ts'
 
 export interface HopAsk {
   readonly adapter: AdapterPolicy
@@ -32,6 +33,7 @@ export function planHop(ask: HopAsk): { plan: HopPlan; warnings: string[] } {
   const tls = planTls(ask, warnings)
   const credential = chooseCredential(ask)
   refuseUnsafe(ask, tls, credential)
+  if (descriptor.maxRedirects > MOST_REDIRECTS) warnings.push(`maxRedirects clamped to ${MOST_REDIRECTS}`)
   const { timeout } = adapter
   const plan: HopPlan = {
     adapter,

@@ -47,10 +47,16 @@ export function composeHop(outbound: Outbound, plan: HopPlan, extras: HopExtras)
 }
 
 function refuseHost(given: Pairs, adapter: AdapterPolicy): void {
-  if (adapter.allowHostHeader) return
+  let seen = false
   for (const [name, value] of given) {
     if (value === null || !sameName(name, 'Host')) continue
-    const message = `The adapter "${adapter.name}" does not let callers set Host; leave it out, or set allowHostHeader on the adapter.`
+    if (adapter.allowHostHeader && !seen) {
+      seen = true
+      continue
+    }
+    const message = adapter.allowHostHeader
+      ? 'A request has one Host header; give one.'
+      : `The adapter "${adapter.name}" does not let callers set Host; leave it out, or set allowHostHeader on the adapter.`
     throw new GatewayError('InvalidHeader', message, { detail: [{ pointer: `/headers/${name}`, message }] })
   }
 }

@@ -91,12 +91,14 @@ function assemble(scheme: 'http' | 'https', hostname: string, port: number | nul
   const query = queryAt < 0 ? '' : quoteQuery(beforeHash.slice(queryAt + 1))
   const defaultPort = scheme === 'http' ? 80 : 443
   const site = `${scheme}://${hostname}`
+  // The root's dot is part of the text and of nothing else: it leads to the same host, and so under the same policy.
+  const bare = hostname.endsWith('.') ? site.slice(0, -1) : site
   return {
     href: `${port === null ? site : `${site}:${port}`}${path}${rest.slice(queryAt < 0 ? beforeHash.length : queryAt)}`,
     scheme,
     hostname,
     port: port ?? defaultPort,
-    origin: port === null || port === defaultPort ? site : `${site}:${port}`,
+    origin: port === null || port === defaultPort ? bare : `${bare}:${port}`,
     target: query === '' ? path : `${path}?${query}`,
     path,
     fragment: hashAt < 0 ? '' : rest.slice(hashAt + 1),

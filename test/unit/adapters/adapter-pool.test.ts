@@ -181,6 +181,27 @@ describe('idle origins', () => {
     )
   })
 
+  test('that say they are busy make room last, but they do', async () => {
+    const { call, clock, stacks } = createWorld({ maxOrigins: 2 })
+    await call(anAdapter(), 'https://x/')
+    await clock.advance(10)
+    await call(anAdapter(), 'https://y/')
+    for (const stack of stacks.slice(0, 1)) stack.busy = true
+    await call(anAdapter(), 'https://z/')
+    for (const stack of stacks) stack.busy = true
+    await clock.advance(10)
+    await call(anAdapter(), 'https://w/')
+    assert.deepEqual(
+      stacks.map(({ key, closed }) => [key.split(' ')[1], closed]),
+      [
+        ['https://x', 1],
+        ['https://y', 1],
+        ['https://z', 0],
+        ['https://w', 0],
+      ],
+    )
+  })
+
   test('where there are none, another origin is Overloaded, and the ones there are go on', async () => {
     const { call, stacks } = createWorld({ maxOrigins: 1 })
     const held = call(anAdapter(), 'https://x/', 'held')

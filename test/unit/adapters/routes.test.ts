@@ -4,6 +4,7 @@ import fc from 'fast-check'
 import { createRoutes } from '../../../src/adapters/routes.ts'
 import type { AdapterPolicy } from '../../../src/model/adapter-policy.ts'
 import type { Routes } from '../../../src/model/ports.ts'
+import { prepareUrl } from '../../../src/prepare/url.ts'
 import { anAdapter, aUrl, CEILINGS } from '../../support/builders.ts'
 
 /** Adapters named for their mounts. */
@@ -12,6 +13,20 @@ const mounted = (...mounts: string[]): AdapterPolicy[] => mounts.map((mount) => 
 const routesOf = (...mounts: string[]): Routes => createRoutes(mounted(...mounts), CEILINGS, new Set())
 
 const find = (routes: Routes, url: string): string | null => routes.find(aUrl(url))?.adapter.name ?? null
+
+describe('a trailing dot is the same host, which must not slip past its adapter to a catch-all', () => {
+  for (const [url, mount] of [
+    ['https://api.github.com./', 'https://api.github.com/'],
+    ['https://API.github.com.:443/x', 'https://api.github.com/'],
+    ['https://h.:8443/', 'https://h:8443/'],
+    ['https://g/', 'https://g./'],
+    ['https://g./', 'https://g./'],
+  ] as const)
+    test(url, () => {
+      const routes = routesOf('https://', 'https://api.github.com/', 'https://h:8443/', 'https://g./')
+      assert.equal(routes.find(prepareUrl(url, undefined).url)?.adapter.name, mount)
+    })
+})
 
 describe('find', () => {
   const cases: [name: string, mounts: string[], url: string, expected: string | null][] = [
@@ -24,7 +39,6 @@ describe('find', () => {
     ['a user name that looks like the host', ['https://api.github.com/'], 'https://api.github.com@evil.example/', null],
     ['a user name with a path in it', ['https://api.github.com/'], 'https://api.github.com%2f@evil.example/', null],
     ['the host in a path', ['https://api.github.com/'], 'https://evil.example/https://api.github.com/', null],
-    ['a trailing dot is another host', ['https://api.github.com/'], 'https://api.github.com./', null],
     ['another scheme', ['https://h/'], 'http://h/', null],
     ['another port', ['https://h/'], 'https://h:8443/', null],
     ['the default port, written', ['https://h/'], 'https://h:443/a', 'https://h/'],

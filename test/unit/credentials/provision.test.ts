@@ -21,6 +21,8 @@ describe('origins as they are compared later', () => {
     ['HTTP://localhost:8080', 'http://localhost:8080'],
     ['https://bücher.example', 'https://xn--bcher-kva.example'],
     ['http://[::1]:80', 'http://[::1]'],
+    ['https://api.github.com.', 'https://api.github.com'],
+    ['https://api.github.com.:8443', 'https://api.github.com:8443'],
   ]
   for (const [given, kept] of CASES)
     test(given, () => assert.deepEqual(checkSecret(aSecret({ origins: [given] })).origins, [kept]))
@@ -38,6 +40,7 @@ describe('what is refused', () => {
     ['an odd caller', { callers: ['a b'] }, /callers: names/],
     ['an odd name', { name: '../x' }, /secret "\?": name/],
     ['an unknown scheme', { scheme: 'magic' as NewSecret['scheme'] }, /scheme: one of basic, bearer/],
+    ['a scheme that only every object has', { scheme: 'constructor' as NewSecret['scheme'] }, /scheme: one of basic, bearer/],
     ['a value that is missing', { values: {} }, /values: token/],
     ['a value too many', { values: { token: 'canary', canary2: 'x' } }, /values/],
     ['all of it at once', { name: '', origins: [], callers: [] }, /name.*origins.*callers/],

@@ -15,6 +15,7 @@ describe('parseMount', () => {
     ['https://bücher.example/', 'https://xn--bcher-kva.example/'],
     ['http://[::1]:8080/x', 'http://[::1]:8080/x'],
     ['http://2130706433/', 'http://127.0.0.1/'],
+    ['https://h./a', 'https://h/a'],
     ['https://', 'https://'],
     ['HTTP://', 'http://'],
   ]

@@ -115,6 +115,8 @@ for (const [maxRedirects, followed, kind] of [
   [30, 29, 'follow'],
   [30, 30, 'fail'],
   [0, 0, 'fail'],
+  [1_000_000, 99, 'follow'],
+  [1_000_000, 100, 'fail'],
 ] as const) {
   test(`after ${followed} of at most ${maxRedirects} redirects the next one leads to: ${kind}`, () => {
     assert.equal(decideNextHop(facts({ followed, descriptor: aDescriptor({ maxRedirects }) }), resolve).kind, kind)

@@ -77,6 +77,11 @@ test('what exceeds a ceiling is clamped, and said', () => {
   ])
 })
 
+test('more redirects than any call may follow are clamped, and said', () => {
+  assert.deepEqual(plan({ descriptor: { maxRedirects: 100 } }).warnings, [])
+  assert.deepEqual(plan({ descriptor: { maxRedirects: 101 } }).warnings, ['maxRedirects clamped to 100'])
+})
+
 test('the total clock is the adapter’s, or what was asked up to the ceiling', () => {
   const adapter = anAdapter()
   const total = (asked: number | undefined) =>

@@ -224,6 +224,17 @@ describe('Host', () => {
     assert.deepEqual(headers.at(-1), ['Host', 'other.example'])
   })
 
+  test('is not sent twice, even where the adapter opens it', () => {
+    const twice = [
+      ['Host', 'a.example'],
+      ['Host', 'b.example'],
+    ] as const
+    assert.throws(
+      () => headersOf({ headers: twice }, { allowHostHeader: true }),
+      (error) => error instanceof GatewayError && error.type === 'InvalidHeader',
+    )
+  })
+
   test('cannot be removed', () => {
     const policy = { headers: [['Host', 'virtual.example']] as const }
     assert.deepEqual(headersOf({ headers: [['Host', null]] }, policy).at(-1), ['Host', 'virtual.example'])
