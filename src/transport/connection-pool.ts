@@ -20,6 +20,8 @@ export interface ConnectionPool {
   takeNew(scope: ConnectionScope, cancellation: Cancellation, open: Open): Promise<Connection>
   /** After the exchange, whatever became of it. */
   release(connection: Connection): void
+  /** Closes the idle ones of that scope: one of their age has proved dead under a request, and they are hardly better. */
+  dropIdle(scope: ConnectionScope): void
   sample(): { readonly connections: number; readonly idle: number }
   /** Lets what is under way end, and keeps nothing. */
   close(): Promise<void>
@@ -126,6 +128,9 @@ export function createConnectionPool(options: PoolOptions): ConnectionPool {
         groups.find((group) => group.all.has(connection))?.idle.push(connection)
       }
       changed()
+    },
+    dropIdle(scope) {
+      for (const connection of groupOf(scope).idle.splice(0)) connection.destroy()
     },
     sample: () => ({
       connections: open(),

@@ -82,6 +82,9 @@ export function createOriginTransport(adapter: AdapterPolicy, origin: Origin, po
       let answer: WireAnswer | null
       try {
         answer = await exchange({ connection, request, progress, cancellation: context.cancellation, clock, onSent })
+      } catch (error) {
+        if (error instanceof GatewayError && error.staleConnection) pool.dropIdle(scope)
+        throw error
       } finally {
         pool.release(connection)
       }

@@ -4,11 +4,31 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
-import type { TestGateway } from './gateway.ts'
+import type { TestContext } from 'node:test'
+import { startGateway, type TestGateway, type TestGatewayOptions } from './gateway.ts'
+import { createRudeUpstream, type RudeOptions, type RudeUpstream } from './rude-upstream.ts'
 
 /** An adapter of tests: loopback is open, nothing is tried again, no breaker, unless `over` says so. */
 export function loopbackAdapter(name: string, origin: string, over: object = {}): object {
   return { name, mount: `${origin}/`, egress: { allow: ['127.0.0.0/8'] }, retry: { total: 0 }, breaker: false, ...over }
+}
+
+export interface RudeSceneOptions extends Partial<Omit<TestGatewayOptions, 'adapters'>> {
+  /** Further keys of the adapter `rude`, which is mounted on the upstream's origin. */
+  readonly adapter?: object
+  readonly upstream?: RudeOptions
+}
+
+/** A rude upstream and a gateway with an adapter for it, both ended with the test. */
+export async function setRudeScene(
+  t: TestContext,
+  { adapter = {}, upstream: options = {}, ...rest }: RudeSceneOptions = {},
+): Promise<{ readonly upstream: RudeUpstream; readonly gateway: TestGateway }> {
+  const upstream = await createRudeUpstream(options)
+  t.after(() => upstream.close())
+  const gateway = await startGateway({ adapters: [loopbackAdapter('rude', upstream.origin, adapter)], ...rest })
+  t.after(() => gateway.stop())
+  return { upstream, gateway }
 }
 
 export interface AdapterState {
