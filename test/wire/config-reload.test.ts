@@ -1,0 +1,163 @@
+// A changed configuration takes effect whole or not at all, by signal or by a changed file, and costs what did not change
+// nothing.
+import assert from 'node:assert/strict'
+import { type ChildProcess, fork } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { request } from 'node:http'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type TestContext, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { createRudeUpstream } from '../support/rude-upstream.ts'
+import { gatewayFor, upstreamFor } from '../support/scene.ts'
+import { valuesOf } from '../support/scripted-upstream.ts'
+import { loopbackAdapter, until } from '../support/wire.ts'
+
+const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
+
+interface Running {
+  readonly child: ChildProcess
+  readonly file: string
+  /** Replaces the file, as an editor does. */
+  write(config: object | string): void
+  errors(): string
+  /** Status and error type of POST /v1/requests. */
+  call(url: string): Promise<readonly [number, string | null]>
+}
+
+async function start(t: TestContext, config: object): Promise<Running> {
+  const folder = mkdtempSync(join(tmpdir(), 'sallyport-test-'))
+  const file = join(folder, 'sallyport.yaml')
+  const write = (next: object | string): void => {
+    writeFileSync(`${file}.new`, typeof next === 'string' ? next : JSON.stringify(next))
+    renameSync(`${file}.new`, file)
+  }
+  write(config)
+  const child = fork(MAIN, ['--config', file], { silent: true })
+  let errors = ''
+  child.stderr?.on('data', (chunk: Buffer) => {
+    errors += chunk.toString()
+  })
+  child.stdout?.resume()
+  t.after(async () => {
+    if (child.exitCode === null) {
+      const exited = once(child, 'exit')
+      child.kill('SIGKILL')
+      await exited
+    }
+    rmSync(folder, { recursive: true, force: true })
+  })
+  const [{ port }] = (await once(child, 'message')) as [{ port: number }]
+  return {
+    ...{ child, file, write },
+    errors: () => errors,
+    call: (url) => post(port, JSON.stringify({ url })),
+  }
+}
+
+function post(port: number, body: string): Promise<readonly [number, string | null]> {
+  return new Promise((resolve, reject) => {
+    const headers = { 'content-type': 'application/json' }
+    request({ host: '127.0.0.1', port, path: '/v1/requests', method: 'POST', headers, agent: false }, (response) => {
+      let text = ''
+      response.on('data', (chunk: Buffer) => {
+        text += chunk.toString()
+      })
+      response.on('end', () => resolve([response.statusCode ?? 0, JSON.parse(text).error?.type ?? null]))
+    })
+      .on('error', reject)
+      .end(body)
+  })
+}
+
+test('a running gateway', async (t) => {
+  const [one, two] = [await upstreamFor(t), await upstreamFor(t)]
+  const dataDir = mkdtempSync(join(tmpdir(), 'sallyport-test-'))
+  t.after(() => rmSync(dataDir, { recursive: true, force: true }))
+  const config = (...adapters: object[]) => ({ listen: { port: 0 }, dataDir, adapters })
+  const running = await start(t, config(loopbackAdapter('one', one.origin)))
+  assert.deepEqual(await running.call(two.origin), [403, 'EgressDenied'])
+
+  await t.test('takes a changed file', async () => {
+    running.write(config(loopbackAdapter('one', one.origin), loopbackAdapter('two', two.origin)))
+    await until('the new adapter serves', async () => (await running.call(two.origin))[0] === 200, 3000)
+    assert.deepEqual(await running.call(one.origin), [200, null])
+  })
+  await t.test('keeps the old one where the new has a fault, and says where', async () => {
+    running.write(config({ name: 'two', mount: two.origin, tmeout: {} }))
+    await until('it is refused', () => /tmeout.*"?timeout/s.test(running.errors()), 3000)
+    assert.match(running.errors(), /sallyport\.yaml:1:\d+/)
+    assert.deepEqual(
+      [await running.call(one.origin), await running.call(two.origin)],
+      [
+        [200, null],
+        [200, null],
+      ],
+    )
+    const before = running.errors().length
+    running.write('adapters: [')
+    running.child.kill('SIGHUP')
+    await until('it is refused too', () => running.errors().length > before, 3000)
+    assert.deepEqual(await running.call(two.origin), [200, null])
+  })
+  await t.test('takes it with SIGHUP', async () => {
+    running.write(config(loopbackAdapter('two', two.origin)))
+    running.child.kill('SIGHUP')
+    await until('the old adapter is gone', async () => (await running.call(one.origin))[0] === 403, 3000)
+    assert.deepEqual(await running.call(two.origin), [200, null])
+  })
+  await t.test('ends with SIGTERM, exit code 0', async () => {
+    const exited = once(running.child, 'exit')
+    running.child.kill('SIGTERM')
+    assert.deepEqual(await exited, [0, null])
+  })
+})
+
+test('an adapter that did not change keeps its connections and its breaker, another does not', async (t) => {
+  const [same, changed] = [await upstreamFor(t), await upstreamFor(t)]
+  const sick = await createRudeUpstream({ always: 'closes-before-headers' })
+  t.after(() => sick.close())
+  const breaker = { volume: 2, errorRate: '50%', openFor: '60s' }
+  const adapters = (team: string) => [
+    loopbackAdapter('same', same.origin),
+    loopbackAdapter('sick', sick.origin, { breaker }),
+    loopbackAdapter('changed', changed.origin, { headers: { 'X-Team': team } }),
+  ]
+  const gateway = await gatewayFor(t, { adapters: adapters('blue') })
+  const reused = async (url: string): Promise<boolean> => (await gateway.call({ url })).envelope.attempts[0].reused
+  assert.deepEqual([await reused(same.origin), await reused(changed.origin)], [false, false])
+  for (let i = 0; i < 2; i++) await gateway.call({ url: sick.origin })
+  assert.equal((await gateway.call({ url: sick.origin })).envelope.error.type, 'BreakerOpen')
+  assert.deepEqual(await gateway.reload({ adapters: adapters('red') }), [])
+  assert.deepEqual([await reused(same.origin), await reused(changed.origin)], [true, false])
+  assert.deepEqual(valuesOf(changed.last(), 'x-team'), ['red'])
+  assert.equal((await gateway.call({ url: sick.origin })).envelope.error.type, 'BreakerOpen')
+})
+
+test('a call under way ends under the configuration that it began with', async (t) => {
+  const up = await createRudeUpstream()
+  t.after(() => up.close())
+  const gateway = await gatewayFor(t, { adapters: [loopbackAdapter('up', up.origin)] })
+  const call = gateway.call({ url: `${up.origin}/slow-but-well` })
+  await until('it is under way', () => up.received.length === 1)
+  await gateway.reload({ adapters: [] })
+  assert.equal((await call).status, 200)
+  assert.equal((await gateway.call({ url: `${up.origin}/ok` })).envelope.error.type, 'EgressDenied')
+})
+
+test('callers, ceilings and keys change with it; a refused one changes nothing', async (t) => {
+  const up = await upstreamFor(t)
+  const adapters = [loopbackAdapter('up', up.origin)]
+  const callers = (key: string) => [{ name: 'billing', keys: [key], may: [{ adapter: 'up' }] }]
+  const gateway = await gatewayFor(t, { adapters, config: { callers: callers('first-key-0123456789') } })
+  const status = async (key: string): Promise<number> =>
+    (await gateway.call({ url: up.origin }, { headers: { 'x-sallyport-key': key } })).status
+  assert.deepEqual([await status('first-key-0123456789'), await status('second-key-0123456789')], [200, 401])
+  await gateway.reload({ adapters, config: { callers: callers('second-key-0123456789') } })
+  assert.deepEqual([await status('first-key-0123456789'), await status('second-key-0123456789')], [401, 200])
+  await assert.rejects(
+    gateway.reload({ adapters: [{ ...adapters[0], nope: 1 }], config: { callers: callers('third-key-0123456789') } }),
+  )
+  assert.deepEqual([await status('second-key-0123456789'), await status('third-key-0123456789')], [200, 401])
+})
