@@ -11,7 +11,7 @@ import type { Dispatch } from './model/dispatch.ts'
 import type { Answer, Entrance, Gateway, IncomingCall } from './model/gateway-port.ts'
 import type { HopRequest } from './model/hop.ts'
 import { maskedView } from './model/outgoing-view.ts'
-import type { AuditLog, CallLog, Clock, CookieJar, Logger, Meter, Routes, Sessions } from './model/ports.ts'
+import type { AuditLog, CallLine, CallLog, Clock, CookieJar, Logger, Meter, Routes, Sessions } from './model/ports.ts'
 import { createTrail, type Trail } from './model/trail.ts'
 import { callTimeoutMs, planHop } from './policy/plan-hop.ts'
 import { composeHop } from './prepare/compose-hop.ts'
@@ -184,6 +184,7 @@ export function createGateway(ports: GatewayPorts): Gateway {
     meter.callEnded({ entrance: incoming.entrance, adapter, status, error, seconds: durationMs / 1000, bytesOut, bytesIn })
     log.callLine({
       requestId: incoming.requestId,
+      traceId: traceIdOf(incoming),
       caller: incoming.caller.name,
       entrance: incoming.entrance,
       adapter,
@@ -254,7 +255,11 @@ export function createGateway(ports: GatewayPorts): Gateway {
       repeatable: isRepeatable(descriptor),
       admin: caller.admin,
     })
-    if (error) refusalLine(error, { entrance, requestId, caller: caller.name, adapter: trail.adapter, url: trail.url })
+    if (error)
+      refusalLine(error, {
+        ...{ entrance, requestId, traceId: traceIdOf(incoming) },
+        ...{ caller: caller.name, adapter: trail.adapter, url: trail.url },
+      })
     return answer
   }
 
@@ -271,11 +276,12 @@ export function createGateway(ports: GatewayPorts): Gateway {
 
   function refusalLine(
     error: GatewayError,
-    facts: { entrance: Entrance; requestId: string; caller: string | null; adapter: string | null; url: string | null },
+    facts: Pick<CallLine, 'requestId' | 'caller' | 'adapter' | 'url'> & { entrance: Entrance; traceId?: string | null },
   ): void {
     const nothing = { status: null, bytesOut: 0, bytesIn: 0 }
     meter.callEnded({ entrance: facts.entrance, adapter: facts.adapter, error: error.type, seconds: 0, ...nothing })
     log.callLine({
+      traceId: null,
       ...facts,
       ...nothing,
       method: null,
@@ -299,6 +305,11 @@ export function createGateway(ports: GatewayPorts): Gateway {
   }
 
   return { call, prepare, refuse }
+}
+
+/** W3C Trace Context §3.2.2: version, trace id, parent id, flags. */
+function traceIdOf({ traceparent }: IncomingCall): string | null {
+  return traceparent === null ? null : traceparent.slice(3, 35)
 }
 
 function warnAll(trail: Trail, warnings: readonly string[]): void {

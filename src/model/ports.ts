@@ -163,6 +163,8 @@ export interface Logger {
 /** One finished call, or refusal at the door, as its log line tells it. */
 export interface CallLine {
   readonly requestId: string
+  /** Of the W3C trace context that the caller sent, which joins this line to the caller's own; null: none. */
+  readonly traceId: string | null
   readonly caller: string | null
   readonly entrance: string
   readonly adapter: string | null

@@ -115,6 +115,7 @@ function formatCallLine(call: CallLine, level: string, time: string): string {
     level,
     time,
     requestId: call.requestId,
+    traceId: call.traceId,
     caller: call.caller === null ? null : printable(call.caller),
     entrance: call.entrance,
     adapter: call.adapter,

@@ -287,6 +287,7 @@ test('traceparent and request id go upstream only where the adapter says so', as
   assert.equal(answered['x-request-id'], 'mine-1')
   assert.deepEqual(valuesOf(up.last(), 'x-request-id'), ['mine-1'])
   assert.match(valuesOf(up.last(), 'traceparent')[0] ?? '', /^00-4bf92f3577b34da6a3ce929d0e0e4736-[0-9a-f]{16}-01$/)
+  assert.match(gateway.logs(), /"requestId":"mine-1","traceId":"4bf92f3577b34da6a3ce929d0e0e4736"/)
   await gateway.call({ url: `http://localhost:${up.port}/p` }, { headers })
   assert.deepEqual([...valuesOf(up.last(), 'x-request-id'), ...valuesOf(up.last(), 'traceparent')], [])
 })

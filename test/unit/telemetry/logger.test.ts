@@ -12,6 +12,7 @@ function aLogger(over: Partial<LoggerOptions> = {}) {
 
 const CALL: CallLine = {
   requestId: 'r-1',
+  traceId: '4bf92f3577b34da6a3ce929d0e0e4736',
   caller: 'billing',
   entrance: 'requests',
   adapter: 'github',
