@@ -111,7 +111,8 @@ function checkEnvelope(value: unknown): void {
     const most = attempts.reduce((max, { sent }) => Math.max(max, ORDER[sent]), 0)
     assert.ok(ORDER[error.sent] >= most, 'error.sent is the greatest of all attempts')
   }
-  for (const { url } of attempts) assert.doesNotMatch(url, /[?#@]/, 'the URL of an attempt has neither query nor userinfo')
+  for (const { url } of attempts)
+    assert.doesNotMatch(url, /[?#]|^https?:\/\/[^/]*@/, 'the URL of an attempt has neither query nor userinfo')
 }
 
 /** Types that blame the caller, and come with 502 where it was the upstream's doing. */
