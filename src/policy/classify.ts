@@ -11,10 +11,11 @@ export function healthOfStatus(status: number, statuses: readonly number[]): Hea
 
 /**
  * Connection errors and the three clocks are failures. An answer that arrived but could not be used (too large, bad
- * encoding) is judged by its status, like any other answer. A pooled connection that died of age is nobody's failure.
+ * encoding) is judged by its status, like any other answer. A pooled connection that died of age is nobody's failure, and a
+ * call that we broke off says nothing, however much of an answer it had.
  */
 export function healthOfError(error: GatewayError, statuses: readonly number[]): Health {
-  if (error.staleConnection) return 'neutral'
+  if (error.staleConnection || error.isA('GatewayRefusal')) return 'neutral'
   if (error.isA('ConnectionError') || error.isA('Timeout')) return 'failure'
   return error.response === undefined ? 'neutral' : healthOfStatus(error.response.status, statuses)
 }
