@@ -13,28 +13,27 @@ export interface Cancellation {
 }
 
 export function createCancellation(): Cancellation {
-  let reason: GatewayError | null = null
   const listeners = new Set<(reason: GatewayError) => void>()
-  return {
-    get reason() {
-      return reason
-    },
+  // A plain property, no getter: V8 gives every object with getters of its own a shape of its own.
+  const cancellation: Cancellation & { reason: GatewayError | null } = {
+    reason: null,
     cancel(error) {
-      if (reason) return
-      reason = error
+      if (cancellation.reason) return
+      cancellation.reason = error
       for (const listener of [...listeners]) listener(error)
       listeners.clear()
     },
     onCancel(listener) {
-      if (reason) {
-        listener(reason)
+      if (cancellation.reason) {
+        listener(cancellation.reason)
         return () => {}
       }
       listeners.add(listener)
       return () => listeners.delete(listener)
     },
     throwIfCancelled() {
-      if (reason) throw reason
+      if (cancellation.reason) throw cancellation.reason
     },
   }
+  return cancellation
 }

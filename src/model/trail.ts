@@ -43,10 +43,10 @@ export function greaterSent(a: Sent, b: Sent): Sent {
 export function createTrail(): Trail {
   let pendingMs = 0
   let pendingBecause: WaitReason | null = null
-  let queuedMs = 0
   const attempts: Attempt[] = []
   const warnings: string[] = []
-  return {
+  // Plain properties, no getters: V8 gives every object with getters of its own a shape of its own.
+  const trail: Trail & { queuedMs: number } = {
     attempts,
     history: [],
     warnings,
@@ -60,13 +60,11 @@ export function createTrail(): Trail {
     cache: null,
     replayed: false,
     bytesOut: 0,
-    get queuedMs() {
-      return queuedMs
-    },
+    queuedMs: 0,
     waited(ms, because) {
       pendingMs += ms
       pendingBecause = because
-      queuedMs += ms
+      trail.queuedMs += ms
     },
     takeWait() {
       const taken = { waited: pendingMs, because: pendingBecause }
@@ -81,4 +79,5 @@ export function createTrail(): Trail {
       return attempts.reduce<Sent>((most, attempt) => greaterSent(most, attempt.sent), 'no')
     },
   }
+  return trail
 }

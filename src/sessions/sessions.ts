@@ -63,13 +63,17 @@ export function createSessions({ store, clock, ttlMs, limits = JAR_LIMITS }: Ses
 }
 
 function portOf(jar: RecordingJar, stale: boolean): CookieJar {
-  return {
+  // A plain property, no getter: V8 gives every object with getters of its own a shape of its own.
+  const port: CookieJar & { changed: boolean } = {
     header: jar.header,
-    store: jar.store,
-    get changed() {
-      return stale || jar.taken.length > 0
+    store(url, setCookies) {
+      const stored = jar.store(url, setCookies)
+      port.changed ||= jar.taken.length > 0
+      return stored
     },
+    changed: stale,
   }
+  return port
 }
 
 /** Encoded, so that no caller's name can run into a session's. */
