@@ -5,7 +5,7 @@ import { createAdapterPool, type OriginStack, type StackOrigin } from './adapter
 import { createRoutes } from './adapters/routes.ts'
 import { createAuditLog } from './audit/audit-log.ts'
 import type { Config } from './config/config.ts'
-import { createSecretBook } from './credentials/book.ts'
+import { createSecretBook, type SecretBook } from './credentials/book.ts'
 import { type NewSecret, provisionSecret } from './credentials/provision.ts'
 import { SCHEMES } from './credentials/schemes/index.ts'
 import { createEphemeralSealer, createSealer, type Sealer } from './credentials/seal.ts'
@@ -22,7 +22,7 @@ import { redirect } from './layers/redirect.ts'
 import { retry } from './layers/retry.ts'
 import type { AdapterPolicy } from './model/adapter-policy.ts'
 import type { Layer } from './model/dispatch.ts'
-import type { Clock, OwnListeners, Routes } from './model/ports.ts'
+import type { AuditLog, Clock, OwnListeners, Routes } from './model/ports.ts'
 import { VERSION } from './model/version.ts'
 import { adapterStack, callStack, rehearsalStack } from './pipeline.ts'
 import { canonicalAddress, isGlobalUnicast } from './policy/address-rules.ts'
@@ -33,6 +33,7 @@ import { createTokenBucket } from './policy/token-bucket.ts'
 import { composeHop } from './prepare/compose-hop.ts'
 import { resolveLocation } from './prepare/resolve-location.ts'
 import { type Callers, createCallers } from './server/callers.ts'
+import type { Readiness } from './server/pages.ts'
 import { createServer, type HttpFace } from './server/server.ts'
 import { createSessions } from './sessions/sessions.ts'
 import { openStores, type Stores, type StoresPorts } from './stores/open-stores.ts'
@@ -147,7 +148,7 @@ export function createApp(config: Config, { log, clock = systemClock }: { log: P
     {
       gateway,
       callers: () => snapshot.callers,
-      readiness: () => ({ ready: true, degraded: stores.healthy() && secrets.fresh ? [] : [stores.kind] }),
+      readiness: () => readiness({ stores, secrets, audit }),
       openapi: () => buildOpenApi(VERSION),
       scrape: () => metrics.scrape(),
     },
@@ -225,6 +226,17 @@ function buildStack(adapter: AdapterPolicy, origin: StackOrigin, budget: RetryBu
       await transport.close()
     },
   }
+}
+
+/** A call that cannot be recorded is not made; without the store many still can be. */
+function readiness(state: {
+  readonly stores: Pick<Stores, 'kind' | 'healthy'>
+  readonly secrets: Pick<SecretBook, 'fresh'>
+  readonly audit: Pick<AuditLog, 'writable'>
+}): Readiness {
+  const degraded: string[] = state.stores.healthy() && state.secrets.fresh ? [] : [state.stores.kind]
+  if (state.audit.writable()) return { ready: true, degraded }
+  return { ready: false, degraded: [...degraded, 'audit'], because: 'the audit trail cannot be written, and so no call is made' }
 }
 
 const passThrough: Layer = (next) => next

@@ -38,6 +38,7 @@ export function createAuditLog(options: AuditLogOptions): AuditLog {
   let current: { readonly day: number; readonly file: AuditFile } | null = null
   let pending: Batch | null = null
   let closed = false
+  let failing = false
   const commits = createGroupCommit()
 
   const write = (file: AuditFile, entries: readonly AuditEntry[]): void => {
@@ -57,7 +58,13 @@ export function createAuditLog(options: AuditLogOptions): AuditLog {
     return file
   }
 
+  const succeed = (batch: Batch): void => {
+    failing = false
+    batch.settle(null)
+  }
+
   const fail = (batch: Batch, error: unknown): void => {
+    failing = true
     options.meter.auditFailed()
     batch.settle(cannotRecord(error))
   }
@@ -69,8 +76,8 @@ export function createAuditLog(options: AuditLogOptions): AuditLog {
     try {
       const file = today()
       write(file, batch.entries)
-      if (durability !== 'strict') batch.settle(null)
-      else commits.add(file, (error) => (error === null ? batch.settle(null) : fail(batch, error)))
+      if (durability !== 'strict') succeed(batch)
+      else commits.add(file, (error) => (error === null ? succeed(batch) : fail(batch, error)))
     } catch (error) {
       fail(batch, error)
     }
@@ -91,6 +98,17 @@ export function createAuditLog(options: AuditLogOptions): AuditLog {
   return {
     intent: (record) => add({ kind: 'intent', record }),
     result: (record) => add({ kind: 'result', record }),
+    writable() {
+      if (!failing || durability === 'best-effort') return true
+      // Nobody sends calls to a gateway that is not ready, so that none of them would find the disk well again.
+      try {
+        write(today(), [{ kind: 'note', note: 'records can be written again' }])
+        failing = false
+      } catch {
+        // Still not: the next who asks tries again.
+      }
+      return !failing
+    },
     async close() {
       if (closed) return
       closed = true

@@ -114,6 +114,8 @@ export interface AuditResult {
 export interface AuditLog {
   intent(record: AuditIntent): Promise<void>
   result(record: AuditResult): Promise<void>
+  /** False: calls are refused because the last record could not be written, nor can one now. */
+  writable(): boolean
   close(): Promise<void>
 }
 

@@ -84,8 +84,10 @@ export function isLoopbackHost(host: string): boolean {
 export function serveMetricsOnly(
   listener: Listener,
   scrape: () => Promise<{ readonly contentType: string; readonly text: string }>,
+  makeRequestId: (given: string | string[] | undefined) => string,
 ): void {
   listener.server.on('request', (req, res) => {
+    res.setHeader('X-Request-Id', makeRequestId(req.headers['x-request-id']))
     const found = req.url === '/metrics' && (req.method === 'GET' || req.method === 'HEAD')
     if (!found) return void res.writeHead(404, { 'Content-Type': 'text/plain' }).end('Only GET /metrics is served here.\n')
     scrape().then(

@@ -73,7 +73,6 @@ export function createServer(options: ServerOptions, ports: ServerPorts): HttpFa
   let draining = false
 
   if (options.maxConnections !== undefined) listener.server.maxConnections = options.maxConnections
-  if (metrics) serveMetricsOnly(metrics.listener, ports.scrape)
   const routes = createCallRoutes(
     { descriptorLimit: options.descriptorLimit ?? 10 * 1024 * 1024, answerMs, lingerMs },
     { gateway, callers, isDraining: () => draining },
@@ -85,6 +84,7 @@ export function createServer(options: ServerOptions, ports: ServerPorts): HttpFa
     metricsPublic: options.metrics?.public ?? false,
   })
   const makeRequestId = createRequestIds()
+  if (metrics) serveMetricsOnly(metrics.listener, ports.scrape, makeRequestId)
   const connections = watchConnections(listener.server, { gateway, lingerMs, makeRequestId: () => makeRequestId(undefined) })
   const begin = createBegin({ inFlight, connections, makeRequestId, isDraining: () => draining })
   attach({ server: listener.server, begin, connections, routes, pages, callers })

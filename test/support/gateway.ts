@@ -39,6 +39,7 @@ export interface AskOptions {
 export interface TestGateway {
   readonly url: string
   readonly port: number
+  readonly dataDir: string
   /** POST /v1/requests. */
   call(descriptor: unknown, options?: AskOptions): Promise<Reply>
   post(path: string, body: string | Buffer, options?: AskOptions): Promise<Reply>
@@ -128,6 +129,7 @@ export async function startGateway(options: TestGatewayOptions): Promise<TestGat
   return {
     url: `http://127.0.0.1:${port}`,
     port,
+    dataDir: join(folder, 'data'),
     post,
     get,
     send,

@@ -1,6 +1,8 @@
 // The entrances and their refusals: paths, methods, content types, sizes, clocks, foreign pages, hosts, probes, documentation.
 import assert from 'node:assert/strict'
+import { rmSync, symlinkSync } from 'node:fs'
 import { connect } from 'node:net'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import { sendRaw } from '../support/raw-client.ts'
@@ -181,6 +183,23 @@ test('probes', async (t) => {
   const health = await gateway.get('/healthz')
   assert.deepEqual([health.status, health.headers['content-type']], [200, 'application/json'])
   assert.equal((await gateway.get('/readyz')).text, '{"ready":true,"degraded":[]}')
+})
+
+test('readyz is 503 while no call can be recorded, and 200 again once one can', {
+  skip: process.platform !== 'linux',
+}, async (t) => {
+  const { gateway, at } = await setScene(t)
+  t.mock.timers.enable({ apis: ['Date'], now: Date.now() + 86_400_000 })
+  const tomorrow = join(gateway.dataDir, 'audit', `${new Date().toISOString().slice(0, 10)}.jsonl`)
+  symlinkSync('/dev/full', tomorrow)
+  const { status, envelope } = await gateway.call({ url: at('/p') })
+  assert.deepEqual([status, envelope.error.type, envelope.error.sent], [503, 'Overloaded', 'no'])
+  const { status: ready, envelope: said } = await gateway.get('/readyz')
+  assert.deepEqual([ready, said.ready, said.degraded], [503, false, ['audit']])
+  assert.equal((await gateway.get('/healthz')).status, 200)
+  t.mock.timers.reset()
+  rmSync(tomorrow)
+  assert.deepEqual([(await gateway.get('/readyz')).status, (await gateway.call({ url: at('/p') })).status], [200, 200])
 })
 
 test('openapi.json is a document that its own dialect accepts, and the page at /docs needs nobody else', async (t) => {

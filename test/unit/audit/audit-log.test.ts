@@ -212,6 +212,24 @@ test('when writing works again calls are recorded again', async (t) => {
   await audit.close()
 })
 
+test('it is not writable from a failed write until one succeeds, which asking tries', async (t) => {
+  const { dataDir, open, lines, time } = aTrail(t)
+  const audit = open()
+  assert.equal(audit.writable(), true)
+  rmSync(join(dataDir, 'audit'), { recursive: true })
+  time.now += DAY
+  assert.equal(audit.writable(), true, 'nothing has failed yet')
+  await assert.rejects(audit.intent(intent('r-1')), OVERLOADED)
+  assert.equal(audit.writable(), false)
+  mkdirSync(join(dataDir, 'audit'))
+  assert.equal(audit.writable(), true)
+  assert.deepEqual(
+    lines('2026-01-02').map(({ kind }) => kind),
+    ['note'],
+  )
+  await audit.close()
+})
+
 test('a batch that was written half is cut off again, so that the file holds whole records only', (t) => {
   const { dataDir, file } = aTrail(t)
   const script = `
@@ -253,6 +271,8 @@ test('best-effort: a call is made even if its record cannot be written, which is
   symlinkSync('/dev/full', file())
   const audit = open()
   await audit.intent(intent('r-1'))
+  await new Promise((resolve) => setImmediate(resolve))
+  assert.equal(audit.writable(), true, 'calls are made all the same')
   await audit.close()
   assert.equal(failures.count, 1)
 })
