@@ -67,6 +67,22 @@ test('the longest mount wins, at a boundary alone', async (t) => {
     const { status, envelope } = await gateway.call({ url: up.origin.toUpperCase() + path })
     assert.deepEqual([status, envelope.adapter], [200, adapter], path)
   }
+  const ports = await gatewayFor(t, {
+    adapters: [
+      { name: 'plain', mount: 'http://h.test:80' },
+      { name: 'tls', mount: 'HTTPS://H.test/' },
+    ],
+  })
+  for (const [url, adapter] of [
+    ['http://h.test/x', 'plain'],
+    ['http://H.TEST:80', 'plain'],
+    ['https://h.test:443/?x', 'tls'],
+    ['https://h.test:80/', null],
+    ['http://h.test:443/', null],
+  ] as const) {
+    const { envelope } = await ports.post('/v1/prepare', JSON.stringify({ url }))
+    assert.equal(envelope.plan.adapter, adapter, url)
+  }
   const evil = await gateway.call({ url: `http://127.0.0.1.evil.example:${up.port}/` })
   assert.equal(evil.envelope.error.type, 'EgressDenied')
 })

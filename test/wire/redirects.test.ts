@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { CANARY } from '../support/canary.ts'
+import { certificates } from '../support/certificates.ts'
 import { type Scene, type SceneOptions, setScene, upstreamFor } from '../support/scene.ts'
 import { redirectTo, type ScriptedUpstream, valuesOf } from '../support/scripted-upstream.ts'
 import { loopbackAdapter } from '../support/wire.ts'
@@ -210,6 +211,23 @@ test('on a change of origin', async (t) => {
       [at('/one')],
     )
   })
+})
+
+test("from https to http the descriptor's cookies and Authorization stay behind, on every later hop", async (t) => {
+  const plain = await upstreamFor(t)
+  const { up, gateway, at } = await setScene(t, {
+    tls: certificates().good,
+    adapter: { tls: { verify: false } },
+    others: () => [loopbackAdapter('plain', plain.origin)],
+  })
+  up.answer(redirectTo(`${plain.origin}/one`))
+  plain.answer(({ target }) => (target === '/one' ? redirectTo('/two') : {}))
+  const headers = { Authorization: 'Custom abc' }
+  const { envelope } = await gateway.call({ url: at('/from'), cookies: { a: '1' }, headers })
+  assert.deepEqual([envelope.status, envelope.history.length], [200, 2])
+  assert.deepEqual(valuesOf(up.last(), 'cookie'), ['a=1'])
+  for (const request of plain.received)
+    assert.deepEqual([...valuesOf(request, 'cookie'), ...valuesOf(request, 'authorization')], [])
 })
 
 test('redirects of the adapter', async (t) => {
