@@ -60,17 +60,21 @@ const ENCODED_ASCII = /%([0-7][0-9a-f])/g
 /** No honest URL is encoded more often; each further layer would cost us another pass. */
 const DEEPEST = 4
 
+/** Dot segments as some servers see them: behind a separator that is decoded late, or before parameters ("..;x"). */
+const HIDDEN_DOTS = /(?:\/|%2f|%5c)\.\.?(?:;|\/|%2f|%5c|$)/
+
 /** What a lenient server might take for a separator or a dot segment although we do not; null: nothing. */
 export function findDisguise(path: string): string | null {
   if (path.includes('\\')) return '"\\"'
-  if (!path.includes('%')) return null
+  if (!path.includes('%')) return HIDDEN_DOTS.test(path) ? 'a hidden dot segment' : null
   let text = path.toLowerCase()
   if (text.includes('%2f')) return '"%2f"'
   if (text.includes('%5c')) return '"%5c"'
+  if (text.includes('%c0%a')) return 'a dot or slash in more bytes than it has'
   for (let layer = 1; text.includes('%25'); layer++) {
     if (layer > DEEPEST) return 'an encoding many layers deep'
     text = text.replace(ENCODED_ASCII, (_, code: string) => String.fromCharCode(Number.parseInt(code, 16)))
     if (text.includes('%2e')) return 'a doubly encoded dot'
   }
-  return null
+  return HIDDEN_DOTS.test(text) ? 'a hidden dot segment' : null
 }

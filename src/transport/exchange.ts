@@ -10,6 +10,7 @@ import { greaterSent } from '../model/trail.ts'
 import type { Connection } from './connection.ts'
 import { type Coding, codingsOf, encodedLimit, tooLarge } from './decode-body.ts'
 import { isOwnFault, mapError } from './map-error.ts'
+import { bareHostname } from './ports.ts'
 import { createReadClock } from './read-clock.ts'
 import { bodyHeadersOf, hasNoBody, headFault, rawHeadersOf } from './response-head.ts'
 
@@ -166,7 +167,7 @@ export function exchange(options: ExchangeOptions): Promise<WireAnswer | null> {
 
 function dispatchOptions({ method, url, headers, body }: HopRequest): Dispatcher.DispatchOptions {
   // undici drops a connection whose servername is not that of the request, and would take the latter from a Host header.
-  const fixed = url.scheme === 'https' ? { servername: url.hostname } : {}
+  const fixed = url.scheme === 'https' ? { servername: bareHostname(url.hostname) } : {}
   return { method, path: url.target, headers: flat(headers), body, ...fixed }
 }
 

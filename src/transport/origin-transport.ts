@@ -6,6 +6,7 @@ import type { CallContext } from '../model/call-context.ts'
 import { type Cancellation, createCancellation } from '../model/cancellation.ts'
 import type { Dispatch } from '../model/dispatch.ts'
 import type { Attempt } from '../model/envelope.ts'
+import { getHeader } from '../model/header-list.ts'
 import type { HopRequest } from '../model/hop.ts'
 import type { UpstreamResponse } from '../model/upstream-response.ts'
 import { type Connection, openConnection } from './connection.ts'
@@ -86,6 +87,7 @@ export function createOriginTransport(adapter: AdapterPolicy, origin: Origin, po
         if (error instanceof GatewayError && error.staleConnection) pool.dropIdle(scope)
         throw error
       } finally {
+        if (bindsConnection(request) && !connection.http2) connection.destroy()
         pool.release(connection)
       }
       if (answer !== null) return responseOf(answer, request, context.cancellation)
@@ -159,6 +161,14 @@ function responseOf(
   } catch (error) {
     return broken(error)
   }
+}
+
+/** Schemes that log a connection in rather than a request (RFC 4559 §6): nobody else may be given that connection. */
+const CONNECTION_SCHEMES = /^(?:ntlm|negotiate)\b/i
+
+function bindsConnection({ headers }: HopRequest): boolean {
+  const authorization = getHeader(headers, 'authorization')
+  return authorization !== undefined && CONNECTION_SCHEMES.test(authorization)
 }
 
 function connectTimeout({ hostname, port }: Origin, connectMs: number, phase: string): GatewayError {

@@ -56,6 +56,8 @@ after(async () => {
   await up.close()
   process.off('unhandledRejection', onStray)
   assert.deepEqual(strays, [], 'a promise was rejected and nobody heard')
+  for (const shared of [Object, Array, Map, Function])
+    assert.deepEqual(Object.keys(shared.prototype), [], 'a prototype was written to')
 })
 
 interface Schema {

@@ -111,6 +111,16 @@ const DISGUISES: readonly [path: string, found: string | null][] = [
   [`/%${'25'.repeat(9)}`, 'an encoding many layers deep'],
   ['/%252e', 'a doubly encoded dot'],
   ['/%2525252E', 'a doubly encoded dot'],
+  ['/a/..%252fb', 'a hidden dot segment'],
+  ['/a%252f..', 'a hidden dot segment'],
+  ['/a/.%25255cb', 'a hidden dot segment'],
+  ['/a/..;/b', 'a hidden dot segment'],
+  ['/a/..;x=1%20/b', 'a hidden dot segment'],
+  ['/a/...;/b', null],
+  ['/a/..b;/c', null],
+  ['/a;x/b..', null],
+  ['/a/%C0%AE%c0%ae/b', 'a dot or slash in more bytes than it has'],
+  ['/a/%C3%A9', null],
 ]
 
 for (const [path, found] of DISGUISES) {
