@@ -17,10 +17,16 @@ for (const asset of globSync('src/**/*', { cwd: root, withFileTypes: true })) {
   mkdirSync(dirname(target), { recursive: true })
   cpSync(join(asset.parentPath, asset.name), target)
 }
-for (const path of ['config', 'openapi.json', 'README.md', 'CHANGELOG.md']) cpSync(join(root, path), join(dist, path), { recursive: true })
+for (const path of ['config', 'openapi.json', 'README.md', 'CHANGELOG.md'])
+  cpSync(join(root, path), join(dist, path), { recursive: true })
 
-const { scripts: _s, devDependencies: _d, optionalDependencies: _o, private: _p, knip: _k, ...manifest } = JSON.parse(
-  readFileSync(join(root, 'package.json'), 'utf8'),
-)
+const {
+  scripts: _s,
+  devDependencies: _d,
+  optionalDependencies: _o,
+  private: _p,
+  knip: _k,
+  ...manifest
+} = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
 manifest.bin = { sallyport: 'src/main.js' }
 writeFileSync(join(dist, 'package.json'), `${JSON.stringify(manifest, null, 2)}\n`)
