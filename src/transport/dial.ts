@@ -67,7 +67,7 @@ export function createDial(adapter: AdapterPolicy, origin: Origin, scope: Connec
   }
 
   if (adapter.proxy === null) return direct
-  const viaProxy = createProxyDial(adapter.proxy.url, { scope, ports, judge })
+  const viaProxy = createProxyDial(adapter.proxy.url, { adapter, scope, ports, judge })
   const remote = adapter.proxy.resolve === 'remote' && canonicalAddress(target.hostname) === null
   return async (request) => {
     request.phase('waiting for its name to resolve')
@@ -122,6 +122,7 @@ export function createHostJudge(
 }
 
 interface ProxyDialOptions {
+  readonly adapter: AdapterPolicy
   readonly scope: ConnectionScope
   readonly ports: TransportPorts
   readonly judge: HostJudge
@@ -130,11 +131,13 @@ interface ProxyDialOptions {
 type ProxyDial = (names: readonly string[], port: number, request: DialRequest) => Promise<{ socket: Socket; address: string }>
 
 /** A tunnel to the first of `names` to which the proxy connects. */
-function createProxyDial(url: string, { scope, ports, judge }: ProxyDialOptions): ProxyDial {
+function createProxyDial(url: string, { adapter, scope, ports, judge }: ProxyDialOptions): ProxyDial {
   const proxy = new URL(url)
   const isTls = proxy.protocol === 'https:'
   const host: Host = { hostname: bareHostname(proxy.hostname), port: Number(proxy.port) || (isTls ? 443 : 80) }
-  const own = { verify: scope.verify, ca: scope.ca, cert: null }
+  // As the adapter has it: what a caller says of the upstream's certificate says nothing of the proxy's, which gets a login.
+  const mayBeUnverified = scope.proxyLogin === null || adapter.tls.allowInsecureSecrets
+  const own = { verify: adapter.tls.verify || !mayBeUnverified, ca: adapter.tls.ca, cert: null }
   const secure: SecureConnect | null = isTls
     ? createSecureConnect({ scope: own, caBundle: ports.caBundle, hostname: host.hostname, http2: false })
     : null

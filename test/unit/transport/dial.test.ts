@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { createServer, type Server, Socket } from 'node:net'
+import { type AddressInfo, createServer, type Server, Socket } from 'node:net'
 import { describe, test } from 'node:test'
 import { createServer as createTlsServer } from 'node:tls'
 import { GatewayError } from '../../../src/errors/gateway-error.ts'
@@ -487,6 +487,37 @@ describe('through an upstream proxy', () => {
       assert.equal(error.sent, 'no')
       assert.equal(caller.clock.pending, 0)
       assert.deepEqual(caller.transport.sample(), { connections: 0, idle: 0 })
+    })
+  }
+
+  for (const [name, verify, allowInsecureSecrets, reached] of [
+    ['verify: false of a caller is not for the proxy', true, false, false],
+    ['an adapter without verification does not give its login to an unverified proxy', false, false, false],
+    ['it does where it says so', false, true, true],
+  ] as const) {
+    test(name, async (t) => {
+      const heads: string[] = []
+      const proxy = createTlsServer(certificates().selfSigned, (socket) => {
+        socket.on('error', () => {})
+        socket.on('data', (head) => {
+          heads.push(head.toString())
+          socket.end('HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n')
+        })
+      }).on('tlsClientError', () => {})
+      proxy.listen(0, '127.0.0.1')
+      await once(proxy, 'listening')
+      t.after(() => proxy.close())
+      const { port } = proxy.address() as AddressInfo
+      const caller = aCaller('https://localhost', {
+        adapter: {
+          ...through(`https://127.0.0.1:${port}`, { credentials: 'proxy-login' }),
+          tls: { verify, ca: null, cert: null, allowInsecure: true, allowInsecureSecrets },
+        },
+        ports: { resolver: target, secrets: { find: () => secret('proxy-basic', { username: 'user', password: 'pass' }) } },
+      })
+      const request = caller.request('/', { plan: { tls: { verify: false, ca: null, cert: null } } })
+      assert.equal((await failure(caller.transport.dispatch(request, caller.context()))).type, 'ProxyError')
+      assert.equal(heads.length > 0, reached)
     })
   }
 
