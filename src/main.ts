@@ -132,5 +132,5 @@ async function openStoresOf(given: string | null): Promise<CliStores> {
   return { secrets: stores.secrets, sealer, close: stores.close }
 }
 
-const { stdin, stdout, stderr } = process
-process.exitCode = await runCli(process.argv.slice(2), { serve, openStores: openStoresOf, stdin, stdout, stderr })
+const { env, stdin, stdout, stderr } = process
+process.exitCode = await runCli(process.argv.slice(2), { serve, openStores: openStoresOf, env, stdin, stdout, stderr })

@@ -1,14 +1,16 @@
-// The command line: the gateway itself, secrets and keys. Its sub-commands live in files of their own; how a configuration
-// becomes a gateway or stores is given by whoever calls it.
+// The command line: the gateway itself, calls through one, its configuration, secrets and keys. Its sub-commands live in
+// files of their own; how a configuration becomes a gateway or stores is given by whoever calls it.
 import { Command, CommanderError } from 'commander'
+import { addCallCommand } from './call-command.ts'
+import { addConfigCommands } from './config-commands.ts'
 import { addKeyCommands } from './key-commands.ts'
-import type { CliPorts } from './ports.ts'
+import { AlreadyTold, CliError, type CliPorts } from './ports.ts'
 import { addSecretCommands } from './secret-commands.ts'
 
 /** `argv` without node and script. Answers the exit code: 0, 1 where it failed, 2 where it was not understood. Never rejects. */
 export async function runCli(argv: readonly string[], ports: CliPorts): Promise<number> {
   const program = new Command('sallyport')
-    .description('A resilient outbound-HTTP gateway, and its secrets and keys.')
+    .description('A resilient outbound-HTTP gateway: starts it, calls through it, explains its configuration, keeps its secrets.')
     .exitOverride()
     .configureOutput({ writeOut: (text) => ports.stdout.write(text), writeErr: (text) => ports.stderr.write(text) })
   program
@@ -16,6 +18,8 @@ export async function runCli(argv: readonly string[], ports: CliPorts): Promise<
     .description('start the gateway (the default)')
     .option('--config <file>', 'the configuration file (default: SALLYPORT_CONFIG, else the built-in sample)')
     .action(({ config }: { config?: string }) => ports.serve(config ?? null))
+  addCallCommand(program, ports)
+  addConfigCommands(program, ports)
   addSecretCommands(program, ports)
   addKeyCommands(program, ports)
   try {
@@ -23,7 +27,8 @@ export async function runCli(argv: readonly string[], ports: CliPorts): Promise<
     return 0
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
+    if (error instanceof AlreadyTold) return error.exitCode
     ports.stderr.write(`sallyport: ${error instanceof Error ? error.message : 'unexpected fault'}\n`)
-    return 1
+    return error instanceof CliError ? error.exitCode : 1
   }
 }

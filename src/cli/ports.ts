@@ -14,10 +14,27 @@ export interface CliPorts {
   serve(configFile: string | null): Promise<void>
   /** `configFile` as given by --config; null: the default. Rejects with a message for the operator. */
   openStores(configFile: string | null): Promise<CliStores>
+  readonly env: Readonly<Record<string, string | undefined>>
   readonly stdin: NodeJS.ReadableStream & { readonly isTTY?: boolean }
-  readonly stdout: NodeJS.WritableStream
+  /** A terminal gets what a person can read; anything else what a script can. */
+  readonly stdout: NodeJS.WritableStream & { readonly isTTY?: boolean }
   readonly stderr: NodeJS.WritableStream
 }
 
 /** Its message is for the person at the terminal. */
-export class CliError extends Error {}
+export class CliError extends Error {
+  readonly exitCode: 1 | 2
+
+  /** `exitCode`: 1, it failed; 2, it was not understood. */
+  constructor(message: string, exitCode: 1 | 2 = 1) {
+    super(message)
+    this.exitCode = exitCode
+  }
+}
+
+/** It failed, and what there is to say has been said. */
+export class AlreadyTold extends CliError {
+  constructor() {
+    super('')
+  }
+}

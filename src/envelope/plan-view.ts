@@ -37,7 +37,7 @@ export function buildPlanView(facts: PlanFacts): Answer {
 }
 
 /** Every key is there whatever happened. `refusedBy` is the refusal's name, null for a fault of the descriptor's own. */
-function planView({ plan, totalMs, error }: PlanFacts): unknown {
+export function planView({ plan, totalMs, error }: Pick<PlanFacts, 'plan' | 'totalMs' | 'error'>): unknown {
   const refusedBy = error?.isA('GatewayRefusal') ? error.type : null
   if (plan === null)
     return { adapter: null, because: null, credential: null, timeout: null, retry: null, limits: null, refusedBy }

@@ -36,6 +36,7 @@ function aShell({ sealed = true }: { readonly sealed?: boolean } = {}) {
         seen.configs.push(configFile)
         return { secrets, sealer: sealed ? sealer : null, close: () => void seen.closed++ }
       },
+      env: {},
       stdin: input,
       stdout: collect('out'),
       stderr: collect('err'),
@@ -200,6 +201,7 @@ test('a store that cannot be opened is a failure with its reason', async () => {
   const code = await runCli(['secrets', 'list'], {
     serve: async () => {},
     openStores: () => Promise.reject(new Error('sallyport.yaml:3: store.redis must be a URL')),
+    env: {},
     stdin: new PassThrough(),
     stdout: new PassThrough(),
     stderr: new Writable({
