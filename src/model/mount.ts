@@ -43,6 +43,7 @@ export function parseMount(written: string): MountReading {
   if (authority.includes('*')) return bad('has a wildcard; mount the exact host, or https:// for every host')
   if (!URL.canParse(written) || /[\s\p{Cc}]/u.test(written)) return bad('is no URL; check host, port and brackets')
   const url = new URL(written)
+  if (/^\.+$/.test(url.hostname)) return bad('has no host; write one, such as https://api.example.com/')
   const scheme = url.protocol === 'http:' ? 'http' : 'https'
   const normalPath = upperCaseEscapes(url.pathname)
   const origin = originOf(url)

@@ -36,11 +36,7 @@ test('whatever the names and values, the text is JSON with each name once', () =
   fc.assert(
     fc.property(fc.array(fc.tuple(fc.string(), fc.string())), (pairs) => {
       const merged = mergeHeaders(pairs.flat())
-      const names = [...objectText(merged).matchAll(/(?:[{,])("(?:[^"\\]|\\.)*"):/g)].map((match) =>
-        JSON.parse(match[1] as string),
-      )
-      JSON.parse(objectText(merged))
-      assert.ok(merged.names.every((name) => names.includes(name)))
+      assert.deepEqual(Object.keys(JSON.parse(objectText(merged))).sort(), merged.names.toSorted())
     }),
   )
 })

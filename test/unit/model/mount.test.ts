@@ -37,6 +37,8 @@ describe('parseMount', () => {
     ['ftp://h/', /must be a whole URL/],
     ['https:/h/', /must be a whole URL/],
     ['https:///path', /must be a whole URL/],
+    ['https://./', /has no host/],
+    ['https://%2e:8443', /has no host/],
     ['https://user:s3cret@h/', /store it as a secret/],
     ['https://user@h/', /store it as a secret/],
     ['https://h/?a=1', /must end at the path/],
