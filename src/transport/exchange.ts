@@ -87,7 +87,10 @@ export function exchange(options: ExchangeOptions): Promise<WireAnswer | null> {
       return progress.head === null ? { sent: progress.sent } : { sent: progress.sent, response: progress.head }
     }
     const exceed = (): void => fail(withFacts(tooLarge({ hostname: at.hostname, maxBytes: plan.maxResponseBytes }), facts()))
-    const readClock = createReadClock(connection, plan.readMs, clock, () => fail(readTimeout(at.hostname, plan.readMs, facts())))
+    const readClock = createReadClock({
+      ...{ connection, clock, readMs: plan.readMs, bodyBytes: request.body?.byteLength ?? 0 },
+      onSilence: () => fail(readTimeout(at.hostname, plan.readMs, facts())),
+    })
     const stopListening = options.cancellation.onCancel((reason) => fail(withFacts(reason, facts())))
 
     connection.client.dispatch(dispatchOptions(request), {
@@ -157,12 +160,17 @@ export function exchange(options: ExchangeOptions): Promise<WireAnswer | null> {
           mapError(
             connection.failure ?? error,
             { stage, ...at },
-            { ...known, staleConnection: isReused && known.sent === 'maybe' },
+            { ...known, staleConnection: isReused && known.sent === 'maybe' && hasDied(connection) },
           ),
         )
       },
     })
   })
+}
+
+/** With HTTP/1.1 the connection ends with the exchange that failed; on HTTP/2 it may have been this stream alone. */
+function hasDied({ http2, socket }: Connection): boolean {
+  return !http2 || socket.destroyed
 }
 
 function dispatchOptions({ method, url, headers, body }: HopRequest): Dispatcher.DispatchOptions {

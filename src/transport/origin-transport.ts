@@ -73,6 +73,7 @@ export function createOriginTransport(adapter: AdapterPolicy, origin: Origin, po
   ): Promise<UpstreamResponse> => {
     const found = scopeFor(request.plan.tls, context.caller.name)
     const scope = found instanceof Promise ? await untilCancelled(found, context.cancellation) : found
+    if (!scope.verify && origin.scheme === 'https') meter.insecure(adapter.name)
     for (;;) {
       const connection = pool.take(scope) ?? (await connect(scope, request, context, attempt))
       attempt.address = connection.address

@@ -15,34 +15,50 @@ export interface ReadClock {
 const TOLERANCE_MS = 1
 /** An event loop that was held up runs its timers before it reads: what has come by then is heard one turn later. */
 const ONE_TURN_MS = 1
+/** What HTTP/2 may send of a body before the other side has said anything (RFC 9113 §6.9.2). */
+const FIRST_WINDOW_BYTES = 65_535
+/** HTTP/2 does not say when a larger body is out; so often it is looked whether bytes still go out. */
+const UPLOAD_LOOK_MS = 25
 
-export function createReadClock(connection: Connection, readMs: number, clock: Clock, onSilence: () => void): ReadClock {
+export interface ReadClockOptions {
+  readonly connection: Connection
+  readonly readMs: number
+  /** Of the request. */
+  readonly bodyBytes: number
+  readonly clock: Clock
+  readonly onSilence: () => void
+}
+
+export function createReadClock({ connection, readMs, bodyBytes, clock, onSilence }: ReadClockOptions): ReadClock {
   const { socket } = connection
   let heardAt = 0
   let written = 0
+  /** Below it the body cannot be out, whether it moves or not. */
+  const writtenWhole = socket.bytesWritten + bodyBytes
+  let isUploading = connection.http2 && bodyBytes > FIRST_WINDOW_BYTES
   let isStopped = false
   let isLastLook = false
   let stopTimer = (): void => {}
 
   const arm = (ms: number): void => {
     stopTimer()
-    stopTimer = clock.after(ms, look)
+    stopTimer = clock.after(isUploading ? Math.min(ms, UPLOAD_LOOK_MS) : ms, look)
   }
   const look = (): void => {
-    // HTTP/2 does not say when a large body is out: as long as bytes go out, the silence has not begun.
-    if (connection.http2 && socket.bytesWritten > written) begin()
-    else {
-      const left = readMs - (clock.now() - Math.max(heardAt, connection.heardAt))
-      const isSilent = left <= TOLERANCE_MS
-      if (isSilent && isLastLook) onSilence()
-      else arm(isSilent ? ONE_TURN_MS : Math.ceil(left))
-      isLastLook = isSilent
-    }
+    if (isUploading && (socket.bytesWritten > written || socket.bytesWritten < writtenWhole)) noteWritten()
+    const left = readMs - (clock.now() - Math.max(heardAt, connection.heardAt))
+    const isSilent = left <= TOLERANCE_MS
+    if (isSilent && isLastLook) onSilence()
+    else arm(isSilent ? ONE_TURN_MS : Math.ceil(left))
+    isLastLook = isSilent
+  }
+  const noteWritten = (): void => {
+    heardAt = clock.now()
+    written = socket.bytesWritten
   }
   const begin = (): void => {
     if (isStopped) return
-    heardAt = clock.now()
-    written = connection.http2 ? socket.bytesWritten : 0
+    noteWritten()
     arm(readMs)
   }
 
@@ -53,6 +69,7 @@ export function createReadClock(connection: Connection, readMs: number, clock: C
     },
     heard() {
       heardAt = clock.now()
+      isUploading = false
     },
     stop() {
       isStopped = true
