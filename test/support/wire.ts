@@ -85,8 +85,8 @@ export async function assertFreed(gateway: TestGateway, adapter: string): Promis
   await until(`all of ${adapter} is free`, isFree).catch(() => assert.deepEqual(state, { ...state, slots: 0, queued: 0 }))
 }
 
-/** How late a clock may be on a machine that has nothing else to do, ms. */
-const TOLERANCE_MS = 50
+/** A clock may be 50 ms late; a shared machine may hold anybody up, so ten times that is where a test calls it wrong. */
+const TOLERANCE_MS = 500
 const EARLY_MS = 2
 
 export interface Stopwatch {
