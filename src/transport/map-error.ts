@@ -120,7 +120,7 @@ const ROWS: readonly Row[] = [
     ['head'],
   ),
   row(['HPE_HEADER'], 'InvalidHeader', (who) => `${who} sent a malformed response header`, ['head']),
-  row(['HPE_*'], 'ConnectionError', (who) => `${who} answered something that is not HTTP`, ['head']),
+  row(['HPE_*'], 'ConnectionError', (who) => `${who} answered something that is not HTTP`, ['head', 'proxy']),
   row(
     ['UND_ERR_RES_CONTENT_LENGTH_MISMATCH', 'UND_ERR_SOCKET', 'UND_ERR_INFO', 'HPE_EOF', 'ECONNRESET', 'EPIPE'],
     'ChunkedEncodingError',
@@ -131,6 +131,7 @@ const ROWS: readonly Row[] = [
   row(['ECONNRESET', 'EPIPE'], 'ConnectionError', (who) => `${who} reset the connection before it answered`, ['head']),
   row(['UND_ERR_SOCKET', 'UND_ERR_INFO'], 'ConnectionError', (who) => `${who} closed the connection before it answered`, [
     'head',
+    'proxy',
   ]),
   row(
     ['UND_ERR_INVALID_ARG', 'UND_ERR_NOT_SUPPORTED', 'UND_ERR_REQ_CONTENT_LENGTH_MISMATCH'],

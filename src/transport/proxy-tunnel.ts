@@ -41,7 +41,7 @@ export function openTunnel({ socket, proxy, authority, login, cancellation }: Tu
       {
         onRequestStart() {},
         onRequestUpgrade(_controller, status, _headers, tunnel) {
-          if (status < 200 || status > 299) return fail(refusal(status, proxy))
+          if (status < 200 || status > 299) return fail(refusal(status, proxy, login))
           stopListening()
           resolve(tunnel as Socket)
         },
@@ -56,11 +56,12 @@ export function openTunnel({ socket, proxy, authority, login, cancellation }: Tu
   }).finally(() => client.destroy())
 }
 
-function refusal(status: number, proxy: URL): GatewayError {
-  const message =
-    status === 407
-      ? `the proxy ${proxy.host} wants credentials (407); name a proxy-basic secret under proxy.credentials`
-      : `the proxy ${proxy.host} refused the connection with status ${status}`
+function refusal(status: number, proxy: URL, login: Secret | null): GatewayError {
+  const wish =
+    login === null
+      ? 'wants credentials (407); name a proxy-basic secret under proxy.credentials'
+      : `does not take the credentials of secret "${login.name}" (407); have it corrected`
+  const message = `the proxy ${proxy.host} ${status === 407 ? wish : `refused the connection with status ${status}`}`
   return new GatewayError('ProxyError', message, { detail: { status } })
 }
 
