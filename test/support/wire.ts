@@ -1,12 +1,13 @@
 // What wire tests share: adapters on loopback, the state of an adapter's pool and slots, and clocks that are held to their word.
 import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import type { Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import type { TestContext } from 'node:test'
 import { startGateway, type TestGateway, type TestGatewayOptions } from './gateway.ts'
-import { createRudeUpstream, type RudeOptions, type RudeUpstream } from './rude-upstream.ts'
+import { type Behaviour, createRudeUpstream, type RudeOptions, type RudeUpstream } from './rude-upstream.ts'
 
 /** An adapter of tests: loopback is open, nothing is tried again, no breaker, unless `over` says so. */
 export function loopbackAdapter(name: string, origin: string, over: object = {}): object {
@@ -108,6 +109,20 @@ export function startStopwatch(): Stopwatch {
         took >= ms - EARLY_MS && took <= ms + late,
         `ended after ${took.toFixed(1)} ms instead of ${ms} (+${late.toFixed(1)})`,
       )
+    },
+  }
+}
+
+/** A behaviour that answers nobody until it is told to. */
+export function createHold(answer = 'HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n'): {
+  readonly behaviour: Behaviour
+  release(): void
+} {
+  const held: Socket[] = []
+  return {
+    behaviour: (socket) => void held.push(socket),
+    release() {
+      for (const socket of held.splice(0)) socket.write(answer)
     },
   }
 }

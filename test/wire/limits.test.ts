@@ -1,21 +1,8 @@
 // Slots, queues and rates over the wire: who waits, who is refused, and what the answer says of it.
 import assert from 'node:assert/strict'
-import type { Socket } from 'node:net'
 import { it } from 'node:test'
 import type { Behaviour, ReceivedRequest } from '../support/rude-upstream.ts'
-import { assertFreed, pause, setRudeScene, stateOf, until } from '../support/wire.ts'
-
-/** Answers nobody until it is told to. */
-function createHold(): { readonly behaviour: Behaviour; release(): void } {
-  const held: Socket[] = []
-  return {
-    behaviour: (socket) => void held.push(socket),
-    release() {
-      for (const socket of held) socket.write('HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n')
-      held.length = 0
-    },
-  }
-}
+import { assertFreed, createHold, pause, setRudeScene, stateOf, until } from '../support/wire.ts'
 
 const SLOW: Behaviour = (socket) => void setTimeout(() => socket.write('HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n'), 80)
 
