@@ -1,21 +1,6 @@
 // Addresses as far as a configuration check needs them. What may be dialled is judged by policy/, call by call.
 import { BlockList, isIP } from 'node:net'
-
-/** Where clouds answer with credentials to whoever asks; the same as in policy/address-rules.ts, to which a test holds it. */
-export const METADATA_RANGES: readonly string[] = [
-  '169.254.169.0/24',
-  '169.254.170.0/24',
-  '169.254.0.23/32',
-  '169.254.10.10/32',
-  '169.254.42.42/32',
-  '100.100.100.200/32',
-  '168.63.129.16/32',
-  '192.0.0.192/32',
-  'fd00:ec2::/32',
-  'fd20:ce::254/128',
-  'fd00:42::42/128',
-  'fe80::a9fe:a9fe/128',
-]
+import { METADATA_RANGES } from '../model/metadata-ranges.ts'
 
 interface Block {
   readonly address: string

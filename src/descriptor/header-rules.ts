@@ -1,28 +1,17 @@
 // What may become a header. contract: "Refused (`InvalidHeader`)". Each rule answers the fault in words, or null; the words
 // never repeat a value. `Host` is not refused here: an adapter may open it, so the plan judges it.
+import { isReservedHeader } from '../model/reserved-headers.ts'
 import { TOKEN } from './schema.ts'
 
 /** Field values (RFC 9110 §5.5), without the leading white space that Requests refuses, its latin-1 kinds included. */
 const VALUE = /^(?![\t \x85\xa0])[\t\x20-\x7e\x80-\xff]*$/
-
-const RESERVED: ReadonlySet<string> = new Set([
-  'content-length',
-  'transfer-encoding',
-  'connection',
-  'keep-alive',
-  'upgrade',
-  'te',
-  'trailer',
-  'expect',
-])
 
 const RESERVED_FAULT = 'is set by the gateway or belongs to one connection; leave it out'
 
 /** The name itself must be a token: U+212A, which is none, becomes a plain k in lower case. */
 export function headerNameFault(name: string): string | null {
   if (!TOKEN.test(name)) return "is no header name: letters, digits and !#$%&'*+-.^_`|~ alone"
-  const lower = name.toLowerCase()
-  return RESERVED.has(lower) || lower.startsWith('proxy-') ? RESERVED_FAULT : null
+  return isReservedHeader(name) ? RESERVED_FAULT : null
 }
 
 /** For headers that no adapter opens: a part's, a credential's. */

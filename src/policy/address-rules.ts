@@ -1,7 +1,9 @@
 // Which addresses a connection may be made to: global unicast ones, and what an adapter lists. Judged on the parsed
 // address, never on its text or its name. No DNS here; transport/ resolves, asks here, and dials what was judged.
+
 import { BlockList, isIP } from 'node:net'
 import type { EgressPolicy } from '../model/adapter-policy.ts'
+import { METADATA_RANGES } from '../model/metadata-ranges.ts'
 
 export interface AddressVerdict {
   readonly allowed: boolean
@@ -57,22 +59,6 @@ export const SPECIAL_RANGES: readonly SpecialRange[] = [
   { cidr: 'fe80::/10', class: 'link-local', source: 'RFC 4291' },
   { cidr: 'fec0::/10', class: 'site-local', source: 'RFC 3879' },
   { cidr: 'ff00::/8', class: 'multicast', source: 'RFC 4291' },
-]
-
-/** Where clouds answer with credentials. No range in `egress.allow` opens these, however wide. */
-export const METADATA_RANGES: readonly string[] = [
-  '169.254.169.0/24', // AWS, Google, Azure, Oracle, DigitalOcean, OpenStack; AWS' resolver and clock beside it
-  '169.254.170.0/24', // AWS ECS and EKS
-  '169.254.0.23/32', // Tencent
-  '169.254.10.10/32', // Tencent
-  '169.254.42.42/32', // Scaleway
-  '100.100.100.200/32', // Alibaba
-  '168.63.129.16/32', // Azure's platform host, although global by its number
-  '192.0.0.192/32', // Oracle Classic
-  'fd00:ec2::/32', // AWS: fd00:ec2::254, ::23, ::253
-  'fd20:ce::254/128', // Google
-  'fd00:42::42/128', // Scaleway
-  'fe80::a9fe:a9fe/128', // OpenStack
 ]
 
 const GLOBAL_UNICAST_V6 = '2000::/3'

@@ -3,12 +3,12 @@ import { BlockList, isIP } from 'node:net'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
 import type { EgressPolicy } from '../../../src/model/adapter-policy.ts'
+import { METADATA_RANGES } from '../../../src/model/metadata-ranges.ts'
 import {
   canonicalAddress,
   createAddressJudge,
   isGlobalUnicast,
   judgeAddress,
-  METADATA_RANGES,
   SPECIAL_RANGES,
 } from '../../../src/policy/address-rules.ts'
 
