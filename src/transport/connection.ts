@@ -82,18 +82,26 @@ function listen(connection: Connection, clock: Clock): void {
   const read = socket.read
   socket.read = function (this: Socket, size?: number): unknown {
     const chunk: unknown = read.call(this, size)
-    if (chunk instanceof Uint8Array) {
+    if (Buffer.isBuffer(chunk)) {
       connection.heardAt = clock.now()
       connection.heardBytes += chunk.length
-      if (connection.awaiting && isContinue(chunk)) chunk[11] = 0x32
+      if (connection.awaiting) hideContinues(chunk)
     }
     return chunk
   }
 }
 
-/** `HTTP/1.x 100`. */
-function isContinue(chunk: Uint8Array): boolean {
-  return (
-    chunk[9] === 0x31 && chunk[10] === 0x30 && chunk[11] === 0x30 && chunk[0] === 0x48 && chunk[4] === 0x2f && chunk[8] === 0x20
-  )
+/** Of the interim answers that `chunk` begins with. One whose status line is torn apart between two reads is not seen. */
+function hideContinues(chunk: Buffer): void {
+  for (let start = 0; isInterim(chunk, start); ) {
+    if (chunk[start + 10] === 0x30 && chunk[start + 11] === 0x30) chunk[start + 11] = 0x32
+    const end = chunk.indexOf('\r\n\r\n', start)
+    if (end < 0) return
+    start = end + 4
+  }
+}
+
+/** `HTTP/1.x 1`. */
+function isInterim(chunk: Buffer, start: number): boolean {
+  return chunk[start + 9] === 0x31 && chunk[start] === 0x48 && chunk[start + 4] === 0x2f && chunk[start + 8] === 0x20
 }

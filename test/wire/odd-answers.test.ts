@@ -18,6 +18,8 @@ interface OddAnswer {
 }
 
 const HELLO = { hello: 'world' }
+const CONTINUE = 'HTTP/1.1 100 Continue\r\n\r\n'
+const HINTS = 'HTTP/1.1 103 Early Hints\r\nLink: </a>; rel=preload\r\n\r\n'
 
 const ODD_ANSWERS: readonly OddAnswer[] = [
   { name: '204-with-body', status: 204, bytes: 0, kept: 0 },
@@ -33,6 +35,9 @@ const ODD_ANSWERS: readonly OddAnswer[] = [
   { name: 'chunked-gzip', status: 200, json: HELLO, bytes: 17, kept: 1 },
   { name: 'long-body', status: 200, text: '{"hel', bytes: 5, kept: 0 },
   { name: '100-then-ok', status: 200, json: HELLO, bytes: 17, kept: 1 },
+  { name: 'interim-answers-in-a-row', status: 200, json: HELLO, bytes: 17, kept: 1 },
+  { name: 'interim-answers-one-by-one', status: 200, json: HELLO, bytes: 17, kept: 1 },
+  { name: 'a-body-like-an-interim-answer', status: 200, text: CONTINUE, bytes: CONTINUE.length, kept: 1 },
   { name: '103-then-ok', status: 200, json: HELLO, bytes: 17, kept: 1 },
   { name: 'empty-gzip', status: 200, bytes: 0, kept: 1 },
   { name: 'unknown-coding', status: 200, json: HELLO, bytes: 17, kept: 1 },
@@ -62,6 +67,16 @@ describe('an answer that is odd', () => {
           socket.write(`HTTP/1.1 200 OK\r\n${JSON_TYPE}Content-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n`)
           for (const byte of GZIPPED) socket.write(Buffer.from([0x31, 0x0d, 0x0a, byte, 0x0d, 0x0a]))
           socket.write('0\r\n\r\n')
+        },
+        'interim-answers-in-a-row': (socket) =>
+          socket.write(`${CONTINUE}${CONTINUE}${HINTS}${CONTINUE}HTTP/1.1 200 OK\r\n${OK_BODY}`),
+        'interim-answers-one-by-one': (socket) => {
+          const pieces = [CONTINUE, HINTS, CONTINUE, `HTTP/1.1 200 OK\r\n${OK_BODY}`]
+          for (const [index, piece] of pieces.entries()) setTimeout(() => socket.write(piece), index * 15)
+        },
+        'a-body-like-an-interim-answer': (socket) => {
+          socket.write(`HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: ${CONTINUE.length}\r\n\r\n`)
+          setTimeout(() => socket.write(CONTINUE), 15)
         },
         'no-reason': (socket) => socket.write(`HTTP/1.1 200\r\n${OK_BODY}`),
         'status-599': (socket) => socket.write('HTTP/1.1 599 Odd\r\nContent-Length: 0\r\n\r\n'),
