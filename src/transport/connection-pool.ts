@@ -48,6 +48,9 @@ export function createConnectionPool(options: PoolOptions): ConnectionPool {
 
   const count = (of: (group: Group) => number): number => groups.reduce((sum, group) => sum + of(group), 0)
   const open = (): number => count((group) => group.all.size + group.dialling)
+  /** Suspects are on their way out: their successors need not wait for that. */
+  const isFull = (): boolean =>
+    open() - count(({ shared }) => shared.filter(({ suspect }) => suspect).length) >= options.connections
 
   /** Whoever waits looks again: waiting is rare, so nobody is singled out. */
   const changed = (): void => {
@@ -87,7 +90,7 @@ export function createConnectionPool(options: PoolOptions): ConnectionPool {
 
   const mayDial = (group: Group): boolean => {
     if (group.dialling > 0 && !group.isHttp1) return false
-    if (open() < options.connections) return true
+    if (!isFull()) return true
     const spare = groups.find((other) => other !== group && other.idle.length > 0)
     spare?.idle.shift()?.destroy()
     return false
@@ -121,7 +124,7 @@ export function createConnectionPool(options: PoolOptions): ConnectionPool {
       connection.active--
       connection.served++
       if (connection.http2) {
-        if (isClosing && connection.active === 0) connection.destroy()
+        if ((isClosing || connection.suspect) && connection.active === 0) connection.destroy()
       } else if (isClosing || !isUsable(connection) || connection.socket.writableLength > 0) {
         connection.destroy()
       } else {
@@ -160,8 +163,8 @@ function claimed(connection: Connection): Connection {
   return connection
 }
 
-function isUsable({ socket, client }: Connection): boolean {
-  return !socket.destroyed && socket.writable && !client.destroyed
+function isUsable({ socket, client, suspect }: Connection): boolean {
+  return !suspect && !socket.destroyed && socket.writable && !client.destroyed
 }
 
 function dropFrom<T>(list: T[], item: T): void {

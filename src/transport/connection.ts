@@ -20,6 +20,8 @@ export interface Connection {
   heardBytes: number
   /** HTTP/1.1: an answer is awaited and none of its messages is half-read. */
   awaiting: boolean
+  /** HTTP/2: nothing came on it while a request waited its read clock out; it may be dead, so it gets no further one. */
+  suspect: boolean
   /** The socket's first error. */
   failure: Error | null
   destroy(): void
@@ -62,6 +64,7 @@ export function openConnection(dialled: Dialled, origin: Origin, idleMs: number,
     heardAt: 0,
     heardBytes: 0,
     awaiting: false,
+    suspect: false,
     failure: null,
     destroy: () => void client.destroy(GONE),
   }

@@ -58,6 +58,7 @@ export function exchange(options: ExchangeOptions): Promise<WireAnswer | null> {
     let isUnsent = false
     let begunAt = 0
     let bytesBefore = 0
+    let readBefore = 0
     let interim = 0
     let elapsed = 0
     let codings: readonly Coding[] = []
@@ -89,7 +90,10 @@ export function exchange(options: ExchangeOptions): Promise<WireAnswer | null> {
     const exceed = (): void => fail(withFacts(tooLarge({ hostname: at.hostname, maxBytes: plan.maxResponseBytes }), facts()))
     const readClock = createReadClock({
       ...{ connection, clock, readMs: plan.readMs, bodyBytes: request.body?.byteLength ?? 0 },
-      onSilence: () => fail(readTimeout(at.hostname, plan.readMs, facts())),
+      onSilence: () => {
+        if (connection.http2 && connection.socket.bytesRead === readBefore) connection.suspect = true
+        fail(readTimeout(at.hostname, plan.readMs, facts()))
+      },
     })
     const stopListening = options.cancellation.onCancel((reason) => fail(withFacts(reason, facts())))
 
@@ -99,6 +103,7 @@ export function exchange(options: ExchangeOptions): Promise<WireAnswer | null> {
         controller = started
         connection.awaiting = true
         bytesBefore = connection.heardBytes
+        readBefore = connection.socket.bytesRead
         begunAt = clock.now()
         progress.sent = 'maybe'
       },

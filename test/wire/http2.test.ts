@@ -9,7 +9,7 @@ import {
   type ServerHttp2Session,
   type ServerHttp2Stream,
 } from 'node:http2'
-import type { AddressInfo } from 'node:net'
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { it, type TestContext } from 'node:test'
 import { certificates } from '../support/certificates.ts'
 import { startGateway, type TestGateway } from '../support/gateway.ts'
@@ -38,7 +38,46 @@ const ok: Answer = (stream) => {
   stream.end('{"hello":"world"}')
 }
 
-async function scene(t: TestContext, answers: Readonly<Record<string, Answer>>, adapter: object = {}): Promise<Scene> {
+interface Relay {
+  readonly port: number
+  /** Nothing passes on the connections there are, nor closes them, as behind a firewall that has forgotten them. */
+  freeze(): void
+  thaw(): void
+}
+
+async function createRelay(t: TestContext, port: number): Promise<Relay> {
+  const sockets = new Set<Socket>()
+  const relay = createServer((socket) => {
+    const onward = connect(port, '127.0.0.1')
+    for (const one of [socket, onward]) {
+      sockets.add(one)
+      one.on('error', () => {}).on('close', () => sockets.delete(one))
+    }
+    socket.on('data', (chunk) => onward.write(chunk)).on('close', () => onward.destroy())
+    onward.on('data', (chunk) => socket.write(chunk)).on('close', () => socket.destroy())
+  })
+  relay.listen(0, '127.0.0.1')
+  await once(relay, 'listening')
+  t.after(async () => {
+    for (const socket of sockets) socket.destroy()
+    await new Promise((resolve) => relay.close(resolve))
+  })
+  return {
+    port: (relay.address() as AddressInfo).port,
+    freeze() {
+      for (const socket of sockets) socket.pause()
+    },
+    thaw() {
+      for (const socket of sockets) socket.resume()
+    },
+  }
+}
+
+async function scene(
+  t: TestContext,
+  answers: Readonly<Record<string, Answer>>,
+  adapter: object = {},
+): Promise<Scene & { readonly relay: Relay }> {
   const made = certificates()
   const folder = makeFolder({ 'ca.pem': made.ca })
   const server: Http2SecureServer = createSecureServer({ ...made.good, allowHTTP1: false })
@@ -66,7 +105,8 @@ async function scene(t: TestContext, answers: Readonly<Record<string, Answer>>, 
   })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
-  const origin = `https://127.0.0.1:${(server.address() as AddressInfo).port}`
+  const relay = await createRelay(t, (server.address() as AddressInfo).port)
+  const origin = `https://127.0.0.1:${relay.port}`
   const rude = loopbackAdapter('two', origin, { pool: { http2: true }, tls: { ca: 'test' }, ...adapter })
   const gateway = await startGateway({ adapters: [rude], config: { caBundles: { test: folder.path('ca.pem') } } })
   t.after(async () => {
@@ -75,7 +115,7 @@ async function scene(t: TestContext, answers: Readonly<Record<string, Answer>>, 
     await new Promise((resolve) => server.close(resolve))
     folder.remove()
   })
-  return { gateway, received, open: () => sessions.size, begun: () => begun, at: (path) => origin + path }
+  return { gateway, received, relay, open: () => sessions.size, begun: () => begun, at: (path) => origin + path }
 }
 
 const later =
@@ -323,6 +363,22 @@ it('a busy neighbour does not hold the read clock of a silent call up', async (t
   isOver = true
   await chatter
   assert.equal(begun(), 1)
+})
+
+it('a connection on which nothing comes at all gets no further call, and the calls on it are left alone', async (t) => {
+  const adapter = { pool: { http2: true, connections: 1 }, limits: { concurrency: 10 } }
+  const { gateway, relay, begun, open, at } = await scene(t, { slow: later(50, ok) }, adapter)
+  await gateway.call({ url: at('/ok') })
+  relay.freeze()
+  const patient = gateway.call({ url: at('/slow'), timeout: { read: 5000 } })
+  const lost = await gateway.call({ url: at('/ok'), timeout: { read: 150 } })
+  assert.equal(lost.envelope.error.type, 'ReadTimeout')
+  const next = await gateway.call({ url: at('/ok'), timeout: { read: 1000 } })
+  assert.deepEqual([next.envelope.status, next.envelope.attempts[0].reused, begun()], [200, false, 2])
+  relay.thaw()
+  assert.equal((await patient).envelope.status, 200)
+  await until('the silent one is closed when its last call has ended', () => open() === 1)
+  await assertFreed(gateway, 'two')
 })
 
 it('the read clock does not run while a large body goes out, and is on time after it', async (t) => {
