@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { networkInterfaces } from 'node:os'
 import { createAdapterPool, type OriginStack, type StackOrigin } from './adapters/adapter-pool.ts'
 import { createRoutes } from './adapters/routes.ts'
+import { createTwinRoutes } from './adapters/twin-routes.ts'
 import { createAuditLog } from './audit/audit-log.ts'
 import type { Config } from './config/config.ts'
 import { createSecretBook, type SecretBook } from './credentials/book.ts'
@@ -10,7 +11,9 @@ import { type NewSecret, provisionSecret } from './credentials/provision.ts'
 import { SCHEMES } from './credentials/schemes/index.ts'
 import { createEphemeralSealer, createSealer, type Sealer } from './credentials/seal.ts'
 import { parseKeys, readKeys } from './credentials/sources/key-source.ts'
+import { createTokenExchange, rehearseTokenExchange } from './credentials/token-exchange.ts'
 import { buildOpenApi } from './descriptor/openapi.ts'
+import { GatewayError } from './errors/gateway-error.ts'
 import { createGateway } from './gateway.ts'
 import { type Breaker, type BreakerRotation, createBreaker, createBreakerRotation } from './layers/breaker.ts'
 import { bulkhead } from './layers/bulkhead.ts'
@@ -32,6 +35,7 @@ import { createSlots } from './policy/slots.ts'
 import { createTokenBucket } from './policy/token-bucket.ts'
 import { composeHop } from './prepare/compose-hop.ts'
 import { resolveLocation } from './prepare/resolve-location.ts'
+import { prepareUrl } from './prepare/url.ts'
 import { type Callers, createCallers } from './server/callers.ts'
 import type { Readiness } from './server/pages.ts'
 import { createServer, type HttpFace } from './server/server.ts'
@@ -71,6 +75,8 @@ export const systemClock: Clock = {
 interface Snapshot {
   readonly config: Config
   readonly routes: Routes
+  /** For token requests. */
+  readonly tokenRoutes: Routes
   readonly callers: Callers
 }
 
@@ -95,7 +101,10 @@ export function createApp(config: Config, { log, clock = systemClock }: { log: P
   const resolver = createResolver({ servers: config.dns.servers, clock, meter: metrics })
   const rotation = createBreakerRotation(clock)
   const own = createOwnListeners()
-  const attach = credentials({ secrets, schemes: SCHEMES })
+  const mountedOn = (url: string): AdapterPolicy | null => adapterFor(url, snapshot.routes)
+  const tokens = createTokenExchange({ gateway: { call: (incoming) => gateway.call(incoming) }, mountedOn })
+  const attach = credentials({ secrets, schemes: SCHEMES, clock, exchange: tokens.exchange })
+  const pretend = credentials({ secrets, schemes: SCHEMES, clock, exchange: rehearseTokenExchange(mountedOn) })
   const stackPorts: StackPorts = {
     clock,
     metrics,
@@ -121,13 +130,13 @@ export function createApp(config: Config, { log, clock = systemClock }: { log: P
   const judge = egress({ keys: { isKey: (value) => snapshot.callers.isKey(value) } })
   const gateway = createGateway({
     clock,
-    routes: () => snapshot.routes,
+    routes: (entrance) => (entrance === 'token' ? snapshot.tokenRoutes : snapshot.routes),
     dispatch: callStack({
       idempotency: idempotency({ store: stores.idempotency, local: stores.localIdempotency, clock, random: Math.random }),
       redirect: redirect({ planHop, composeHop, resolveLocation }),
       egress: judge,
     })(pool.dispatch),
-    rehearse: rehearsalStack({ egress: judge, credentials: attach })(createRehearsal(stackPorts.transport)),
+    rehearse: rehearsalStack({ egress: judge, credentials: pretend })(createRehearsal(stackPorts.transport)),
     sessions: createSessions({ store: stores.values, clock, ttlMs: config.sessions.ttlMs }),
     audit,
     meter: metrics,
@@ -180,6 +189,7 @@ export function createApp(config: Config, { log, clock = systemClock }: { log: P
     },
     async drain() {
       await face.drain(snapshot.config.listen.drainMs)
+      await tokens.settled()
       await pool.close()
       await audit.close()
       secrets.close()
@@ -242,9 +252,11 @@ function readiness(state: {
 const passThrough: Layer = (next) => next
 
 function takeSnapshot(config: Config): Snapshot {
+  const routes = createRoutes(config.adapters, config.ceilings, new Set(config.caBundles.keys()))
   return {
     config,
-    routes: createRoutes(config.adapters, config.ceilings, new Set(config.caBundles.keys())),
+    routes,
+    tokenRoutes: createTwinRoutes(routes, ':token'),
     callers: createCallers(
       config.callers.map(({ caller, keyHashes }) => ({
         ...caller,
@@ -268,6 +280,15 @@ export function openSealer({ store }: Config): Sealer | null {
   if (store.keyFile !== null) return createSealer({ ...readKeys({ file: store.keyFile }), installation })
   if (store.key !== null) return createSealer({ ...parseKeys(store.key, 'store.key'), installation })
   return null
+}
+
+function adapterFor(url: string, routes: Routes): AdapterPolicy | null {
+  try {
+    return routes.find(prepareUrl(url, undefined).url)?.adapter ?? null
+  } catch (error) {
+    if (error instanceof GatewayError) return null
+    throw error
+  }
 }
 
 function sameBundles(before: Config, next: Config): boolean {

@@ -20,7 +20,7 @@ import { prepareCall, withAdapterParams } from './prepare/prepare-call.ts'
 export interface GatewayPorts {
   readonly clock: Clock
   /** The mounts as they are now; a call keeps those it began with. */
-  readonly routes: () => Routes
+  readonly routes: (entrance: Entrance) => Routes
   /** The call stack above the adapters. */
   readonly dispatch: Dispatch
   /** The same judgement and credentials, without a transport. */
@@ -72,7 +72,7 @@ export function createGateway(ports: GatewayPorts): Gateway {
     const { outbound: plain, userinfo, warnings } = prepareCall(descriptor, ports.makeBoundary)
     warnAll(trail, warnings)
     trail.url = plain.url.href
-    const routes = ports.routes()
+    const routes = ports.routes(incoming.entrance)
     const found = routes.find(plain.url)
     if (!found) throw unmounted(plain.url.origin)
     const { adapter, because } = found

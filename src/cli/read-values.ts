@@ -4,16 +4,16 @@ import { readFile } from 'node:fs/promises'
 import { createInterface } from 'node:readline'
 import { Writable } from 'node:stream'
 import { text } from 'node:stream/consumers'
+import type { Scheme } from '../credentials/scheme.ts'
 import { CliError, type CliPorts } from './ports.ts'
 
-/** `file`: '-' is standard input; null: questions at a terminal, else standard input. `fields`: what to ask for, in order. */
-export async function readValues(
-  file: string | null,
-  fields: readonly string[],
-  ports: CliPorts,
-): Promise<Record<string, string>> {
+/** What to ask for, in order, and what of it may be left out. */
+type Fields = Pick<Scheme, 'fields' | 'optional'>
+
+/** `file`: '-' is standard input; null: questions at a terminal, else standard input. */
+export async function readValues(file: string | null, scheme: Fields, ports: CliPorts): Promise<Record<string, string>> {
   if (file !== null && file !== '-') return parseValues(await readText(file))
-  if (file === null && ports.stdin.isTTY) return ask(fields, ports)
+  if (file === null && ports.stdin.isTTY) return ask(scheme, ports)
   return parseValues(await text(ports.stdin))
 }
 
@@ -53,18 +53,18 @@ function parseObject(given: string): Record<string, string> {
 }
 
 /** Nothing that is typed is shown. */
-async function ask(fields: readonly string[], { stdin, stderr }: CliPorts): Promise<Record<string, string>> {
+async function ask({ fields, optional }: Fields, { stdin, stderr }: CliPorts): Promise<Record<string, string>> {
   const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() })
   const lines = createInterface({ input: stdin, output: nowhere, terminal: true })
   const answers = lines[Symbol.asyncIterator]()
   const values: Record<string, string> = {}
   try {
     for (const field of fields) {
-      stderr.write(`${field} (not shown): `)
+      stderr.write(`${field} (${optional.has(field) ? 'optional, ' : ''}not shown): `)
       const { value, done } = await answers.next()
       stderr.write('\n')
       if (done) throw new CliError(`no ${field} was entered; nothing was stored`)
-      values[field] = value
+      if (value !== '' || !optional.has(field)) values[field] = value
     }
     return values
   } finally {

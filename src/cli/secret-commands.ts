@@ -4,6 +4,7 @@ import { provisionSecret } from '../credentials/provision.ts'
 import { SCHEMES } from '../credentials/schemes/index.ts'
 import { describeRecord, SealError, type Sealer } from '../credentials/seal.ts'
 import type { SecretScheme } from '../model/ports.ts'
+import { gather } from './gather.ts'
 import { CliError, type CliPorts, type CliStores } from './ports.ts'
 import { readValues } from './read-values.ts'
 
@@ -39,14 +40,11 @@ export function addSecretCommands(program: Command, ports: CliPorts): void {
     .action((name: string, options: Common) => deleteSecret(name, options, ports))
 }
 
-/** Repeated rather than variadic: a stray word after `--caller` must not become a caller. */
-const gather = (value: string, before: readonly string[] | undefined): readonly string[] => [...(before ?? []), value]
-
 async function setSecret(name: string, options: SetOptions, ports: CliPorts): Promise<void> {
   const scheme = options.scheme as SecretScheme
   if (!Object.hasOwn(SCHEMES, scheme)) throw new CliError(`--scheme is one of ${Object.keys(SCHEMES).join(', ')}`)
   await withStores(options, ports, async ({ secrets }, sealer) => {
-    const values = await readValues(options.values ?? null, SCHEMES[scheme].fields, ports)
+    const values = await readValues(options.values ?? null, SCHEMES[scheme], ports)
     const secret = { name, scheme, values, origins: options.origin, callers: options.caller }
     const version = await provisionSecret(secrets, sealer, secret)
     say(ports, options, { name, version }, `stored ${name}, version ${version}`)

@@ -6,12 +6,15 @@ import type { CredentialScheme, OpenCredential } from '../model/credential-schem
 import type { SecretScheme } from '../model/ports.ts'
 
 type Fields = Readonly<Record<string, z.ZodType<string>>>
+type Values<F extends Fields> = { readonly [K in keyof F]: z.output<F[K]> }
 
 export interface Scheme extends CredentialScheme {
   /** Every value is a string; unknown keys are not taken. */
   readonly values: z.ZodType<Record<string, string>>
   /** The values' names in the order in which a person is asked for them. */
   readonly fields: readonly string[]
+  /** Those that may be left out. */
+  readonly optional: ReadonlySet<string>
 }
 
 export function defineScheme<F extends Fields>(definition: {
@@ -19,27 +22,29 @@ export function defineScheme<F extends Fields>(definition: {
   readonly place: CredentialScheme['place']
   readonly fields: F
   /** Doubts about the values together; a message for people, or null. */
-  readonly refuse?: (values: { readonly [K in keyof F]: string }) => string | null
-  open(values: { readonly [K in keyof F]: string }): OpenCredential
+  readonly refuse?: (values: Values<F>) => string | null
+  open(values: Values<F>): OpenCredential
 }): Scheme {
-  type Values = { readonly [K in keyof F]: string }
   const doubt = definition.refuse ?? (() => null)
   const values = z.strictObject(definition.fields).superRefine((given, context) => {
-    const message = doubt(given as Values)
+    if (context.issues.length > 0) return // of a field: it may not be what `refuse` takes it for
+    const message = doubt(given as Values<F>)
     if (message) context.addIssue({ code: 'custom', message })
   }) as unknown as z.ZodType<Record<string, string>>
   const fields = Object.keys(definition.fields)
+  const optional = new Set(fields.filter((field) => definition.fields[field]?.safeParse(undefined).success))
   return {
     name: definition.name,
     place: definition.place,
     values,
     fields,
+    optional,
     open(given) {
       const known = Object.fromEntries(fields.map((field) => [field, given[field]]))
       const checked = values.safeParse(known)
       if (!checked.success)
         throw new GatewayError('InvalidHeader', `credential of scheme ${definition.name}: ${faultsOf(checked.error)}`)
-      return definition.open(checked.data as Values)
+      return definition.open(checked.data as Values<F>)
     },
   }
 }
@@ -69,3 +74,14 @@ export const headerName = z
 export const anyText = z.string().refine((text) => text.isWellFormed(), 'must be well-formed Unicode')
 /** Text that may stand in a header in some encoding. */
 export const plainText = anyText.refine((text) => !CONTROL.test(text), 'must not hold control characters')
+
+/** May be left out; empty is the same. */
+export const optional = (value: z.ZodType<string>): z.ZodType<string> => value.or(z.literal('')).default('')
+/** One of these words; left out or empty: the first. */
+export function oneOf<const W extends string>(...words: readonly [W, ...W[]]): z.ZodType<W> {
+  return z
+    .string()
+    .default('')
+    .refine((word) => word === '' || words.some((known) => known === word), `must be one of ${words.join(', ')}`)
+    .transform((word) => words.find((known) => known === word) ?? words[0])
+}

@@ -1,5 +1,6 @@
-// Secrets exist only below this line: finds the credential that the plan names, puts it into the request, answers a challenge,
-// and writes down the masked view of what goes out. Which credential it is was decided in policy/; how it is put in, in credentials/.
+// Secrets exist only below this line: finds the credential that the plan names, has it obtained where it must be, puts it into
+// the request, answers a challenge, and writes down the masked view of what goes out. Which credential it is was decided in
+// policy/; how it is put in, in credentials/.
 import { GatewayError } from '../errors/gateway-error.ts'
 import type { CallContext } from '../model/call-context.ts'
 import {
@@ -8,23 +9,28 @@ import {
   type Injection,
   NO_INJECTION,
   type OpenCredential,
+  type TokenExchange,
 } from '../model/credential-scheme.ts'
 import type { Dispatch, Layer } from '../model/dispatch.ts'
 import { getHeader, type HeaderList, setHeader, withoutHeader } from '../model/header-list.ts'
 import type { CredentialChoice, HopRequest } from '../model/hop.ts'
 import { maskedView, withQueryPair } from '../model/outgoing-view.ts'
-import type { Secret, SecretScheme, Secrets } from '../model/ports.ts'
+import type { Clock, Secret, SecretScheme, Secrets } from '../model/ports.ts'
 import { headerValues, type UpstreamResponse } from '../model/upstream-response.ts'
+import { unlessCancelled } from '../model/wait.ts'
 
 export interface CredentialPorts {
   readonly secrets: Secrets
   readonly schemes: Readonly<Record<SecretScheme, CredentialScheme>>
+  readonly clock: Clock
+  /** For credentials that must be obtained first. */
+  readonly exchange: TokenExchange
 }
 
 type StoredChoice = Extract<CredentialChoice, { kind: 'stored' }>
 type GivenAuth = Extract<CredentialChoice, { kind: 'given' }>['auth']
 
-export function credentials({ secrets, schemes }: CredentialPorts): Layer {
+export function credentials({ secrets, schemes, clock, exchange }: CredentialPorts): Layer {
   // Keyed by identity: a new version is a new object, and what nobody holds any more is forgotten by itself.
   const opened = new WeakMap<Secret | GivenAuth, OpenCredential>()
   const open = (key: Secret | GivenAuth, scheme: SecretScheme, values: Readonly<Record<string, string>>): OpenCredential => {
@@ -43,6 +49,14 @@ export function credentials({ secrets, schemes }: CredentialPorts): Layer {
     refuseUnsafe(choice, request)
     return secrets.find(choice.name, { origin: request.url.origin, caller: context.caller.name })
   }
+  const obtain = (credential: OpenCredential, choice: CredentialChoice, context: CallContext): Promise<void> | null => {
+    if (!credential.obtain || choice.kind !== 'stored') return null
+    const { requestId, cancellation, trail } = context
+    const shared = credential.obtain({ credential: choice.name, requestId, clock, exchange })
+    if (!shared) return null
+    const from = clock.now()
+    return unlessCancelled(shared, cancellation).finally(() => trail.waited(clock.now() - from, 'renewed credential'))
+  }
 
   return (next) => async (request, context) => {
     const choice = request.plan.credential
@@ -58,8 +72,14 @@ export function credentials({ secrets, schemes }: CredentialPorts): Layer {
       credential = openStored(found instanceof Promise ? await found : found, request, context)
     }
     const bare = withoutCallersOwn(request, context)
+    const obtained = obtain(credential, choice, context)
+    if (obtained) await obtained
     const sent = send(bare, credential.inject(bare), next, context)
-    return credential.dialogue ? converse(credential, credential.dialogue, bare, await sent, next, context) : sent
+    if (!credential.dialogue) return sent
+    return converse(credential.dialogue, bare, await sent, context, async (again) => {
+      await obtain(credential, choice, context)
+      return send(again, credential.inject(again), next, context)
+    })
   }
 }
 
@@ -69,24 +89,24 @@ function send(request: HopRequest, injection: Injection, next: Dispatch, context
   return next(attached, context)
 }
 
-/** Each 401 that is answered becomes history, and its cookies go out with the answer, as in Requests. */
+/** The cookies of each 401 that is answered go out with the answer, as in Requests. */
 async function converse(
-  credential: OpenCredential,
   dialogue: Dialogue,
   first: HopRequest,
   challenge: UpstreamResponse,
-  next: Dispatch,
   context: CallContext,
+  sendAgain: (request: HopRequest) => Promise<UpstreamResponse>,
 ): Promise<UpstreamResponse> {
   let request = first
   let response = challenge
   for (let answered = 0; response.status === 401 && dialogue.challenged(request, response, answered); answered++) {
     context.cancellation.throwIfCancelled()
     const { status, reason, rawHeaders, elapsed } = response
-    context.trail.history.push({ method: request.method, status, reason, url: request.url.href, rawHeaders, elapsed })
+    if (dialogue.inHistory)
+      context.trail.history.push({ method: request.method, status, reason, url: request.url.href, rawHeaders, elapsed })
     request = takeCookies(request, rawHeaders, context)
     context.trail.waited(0, 'renewed credential')
-    response = await send(request, credential.inject(request), next, context)
+    response = await sendAgain(request)
   }
   if (response.status !== 401) dialogue.accepted(request, response)
   return response

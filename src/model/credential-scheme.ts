@@ -1,7 +1,7 @@
 // How a credential gets into a request: what each scheme in credentials/ offers and the credentials layer carries out.
 // Which secret, for whom and where to is not decided here.
 import type { HopRequest } from './hop.ts'
-import type { SecretScheme } from './ports.ts'
+import type { Clock, SecretScheme } from './ports.ts'
 import type { UpstreamResponse } from './upstream-response.ts'
 
 export interface InjectedHeader {
@@ -27,10 +27,45 @@ export interface Dialogue {
   challenged(request: HopRequest, response: UpstreamResponse, answered: number): boolean
   /** After any other answer: what the upstream says about next time. */
   accepted(request: HopRequest, response: UpstreamResponse): void
+  /** Each 401 that is answered stands in the envelope's `history`, as Requests has it for digest. */
+  readonly inHistory: boolean
+}
+
+/** A request of the gateway's own to a token endpoint (RFC 6749 §3.2). Holds secrets: never log or serialise one. */
+export interface TokenRequest {
+  readonly url: string
+  readonly form: readonly (readonly [name: string, value: string])[]
+  /** Client authentication in the Authorization header; null: none. */
+  readonly basic: { readonly username: string; readonly password: string } | null
+}
+
+export type TokenAnswer =
+  | { readonly kind: 'answer'; readonly status: number; readonly body: Buffer }
+  /** None came, or it was never asked; why, for callers and, with hosts and addresses, for operators. */
+  | { readonly kind: 'none'; readonly because: string; readonly privateDetail: string }
+
+/** Judged, limited and recorded like any other call. `on`: the secret's name, and the id of the call that needs the token. */
+export type TokenExchange = (
+  request: TokenRequest,
+  on: { readonly credential: string; readonly requestId: string },
+) => Promise<TokenAnswer>
+
+/** On whose behalf a credential is obtained, and with what. */
+export interface Errand {
+  /** The secret's name, for messages. */
+  readonly credential: string
+  readonly requestId: string
+  readonly clock: Clock
+  readonly exchange: TokenExchange
 }
 
 /** One credential with its values, made once per secret version; keeps what must be remembered between requests. */
 export interface OpenCredential {
+  /**
+   * Absent: it is always at hand. Else asked before each `inject`. null: it is at hand now; else resolves when it is, one
+   * errand serving all who wait, and rejects with CredentialUnavailable. It does not end with the call that it was begun for.
+   */
+  obtain?(errand: Errand): Promise<void> | null
   /** Asked exactly once per request sent. */
   inject(request: HopRequest): Injection
   /** null: the scheme answers no challenge. */

@@ -3,7 +3,8 @@ import type { GatewayError } from '../errors/gateway-error.ts'
 import type { Caller } from './caller.ts'
 import type { Cancellation } from './cancellation.ts'
 
-export type Entrance = 'requests' | 'batch' | 'prepare' | 'other'
+/** `token`: the gateway's own requests for access tokens. */
+export type Entrance = 'requests' | 'batch' | 'prepare' | 'token' | 'other'
 
 export interface IncomingCall {
   readonly entrance: Entrance

@@ -44,14 +44,25 @@ export interface Sessions {
   transient(): CookieJar
 }
 
-export type SecretScheme = 'basic' | 'bearer' | 'digest' | 'header' | 'query' | 'proxy-basic' | 'mtls'
+export type SecretScheme =
+  | 'basic'
+  | 'bearer'
+  | 'digest'
+  | 'header'
+  | 'query'
+  | 'proxy-basic'
+  | 'mtls'
+  | 'aws-sigv4'
+  | 'hmac'
+  | 'oauth2-client-credentials'
+  | 'jwt-bearer'
 
 /** A stored secret, opened. Exists only below the credentials layer; never log or serialise one. */
 export interface Secret {
   readonly name: string
   readonly version: number
   readonly scheme: SecretScheme
-  /** basic, digest, proxy-basic: username, password; bearer: token; header, query: name, value; mtls: cert, key (PEM). */
+  /** By the names of its scheme's fields, such as username and password; what is optional may be absent or empty. */
   readonly values: Readonly<Record<string, string>>
   readonly origins: readonly string[]
   readonly callers: readonly string[]

@@ -15,3 +15,11 @@ export function wait(clock: Clock, ms: number, cancellation: Cancellation): Prom
     })
   })
 }
+
+/** The outcome of what is shared with other calls and goes on without this one; rejects with the cancellation's reason if the call ends first. */
+export function unlessCancelled<T>(shared: Promise<T>, cancellation: Cancellation): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const stopListening = cancellation.onCancel(reject)
+    shared.then(resolve, reject).finally(stopListening)
+  })
+}

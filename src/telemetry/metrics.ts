@@ -21,7 +21,7 @@ export interface MetricsOptions {
   readonly maxAdapters?: number
 }
 
-const ENTRANCES = new Set(['requests', 'batch', 'prepare', 'other'])
+const ENTRANCES = new Set(['requests', 'batch', 'prepare', 'token', 'other'])
 const RULES = new Set(['budget', 'deadline', 'method', 'retry-after', 'exhausted', 'size'])
 const STORES = new Set(['redis', 'embedded'])
 const BREAKER_STATES = ['closed', 'open', 'half-open'] as const

@@ -1,7 +1,7 @@
 // Stored and given credentials of each scheme: what the upstream gets, to whom they are never sent, what is never shown. The
 // canary is the secret throughout, and every gateway that stops scans all that it gave away for it.
 import assert from 'node:assert/strict'
-import { randomBytes } from 'node:crypto'
+import { createHash, createHmac, randomBytes } from 'node:crypto'
 import { test } from 'node:test'
 import type { NewSecret } from '../../src/credentials/provision.ts'
 import { CANARY, CANARY_TOKEN } from '../support/canary.ts'
@@ -9,7 +9,7 @@ import { certificates } from '../support/certificates.ts'
 import { createDigestServer } from '../support/digest-server.ts'
 import type { TestGateway } from '../support/gateway.ts'
 import { startRedis } from '../support/redis.ts'
-import { refusedPort } from '../support/rude-upstream.ts'
+import { type ReceivedRequest, refusedPort } from '../support/rude-upstream.ts'
 import { gatewayFor, setScene, upstreamFor } from '../support/scene.ts'
 import { redirectTo, type ScriptedUpstream, valuesOf } from '../support/scripted-upstream.ts'
 import { loopbackAdapter, until } from '../support/wire.ts'
@@ -48,12 +48,53 @@ const KINDS: readonly Kind[] = [
   },
 ]
 
+/** Signed by the time of the try: checked by what the upstream itself makes of what arrived. */
+const SIGNED: readonly Kind[] = [
+  {
+    scheme: 'aws-sigv4',
+    values: {
+      ...{ accessKeyId: 'AKIDEXAMPLE', secretAccessKey: CANARY_TOKEN, sessionToken: `${CANARY_TOKEN}.session` },
+      ...{ region: 'eu-west-1', service: 's3' },
+    },
+    arrives: (up) => isSignedForAws(up.last(), CANARY_TOKEN),
+    expected: true,
+  },
+  {
+    scheme: 'hmac',
+    values: { key: CANARY, text: '{timestamp}.{target}.{body}', headers: 'X-Signature: t={timestamp},v1={signature}' },
+    arrives(up) {
+      const { target, body } = up.last()
+      const [, time, signature] = /^t=([0-9]+),v1=([0-9a-f]+)$/.exec(valuesOf(up.last(), 'x-signature')[0] ?? '') ?? []
+      return signature === createHmac('sha256', CANARY).update(`${time}.${target}.${body}`).digest('hex')
+    },
+    expected: true,
+  },
+]
+
+/** Signature Version 4 as an S3 server would check it, from the bytes that arrived (the vendor's "Signature calculations"). */
+function isSignedForAws(request: ReceivedRequest, secret: string): boolean {
+  const sha256 = (data: string | Buffer): string => createHash('sha256').update(data).digest('hex')
+  const hmac = (key: string | Buffer, data: string): Buffer => createHmac('sha256', key).update(data).digest()
+  const given = /Credential=[^/]+\/([^,]+), SignedHeaders=([^,]+), Signature=(.+)$/.exec(
+    valuesOf(request, 'authorization')[0] ?? '',
+  )
+  if (!given) return false
+  const [, scope = '', names = '', signature] = given
+  const [path = '', query = ''] = request.target.split('?')
+  const headers = names.split(';').map((name) => `${name}:${valuesOf(request, name).join(',')}\n`)
+  const hash = valuesOf(request, 'x-amz-content-sha256')[0] ?? ''
+  const canonical = [request.method, path, query.split('&').sort().join('&'), headers.join(''), names, hash].join('\n')
+  const text = ['AWS4-HMAC-SHA256', valuesOf(request, 'x-amz-date')[0], scope, sha256(canonical)].join('\n')
+  const key = scope.split('/').reduce<string | Buffer>(hmac, `AWS4${secret}`)
+  return hash === sha256(request.body) && hmac(key, text).toString('hex') === signature
+}
+
 const secretFor = ({ scheme, values }: Pick<Kind, 'scheme' | 'values'>, ...origins: readonly string[]): NewSecret => ({
   ...{ name: 'it', scheme, values, callers: ['*'] },
   origins: [...origins],
 })
 
-for (const kind of KINDS) {
+for (const kind of [...KINDS, ...SIGNED]) {
   test(`a stored secret of scheme ${kind.scheme}`, async (t) => {
     const away = await upstreamFor(t)
     const { up, gateway, at } = await setScene(t, {
@@ -108,6 +149,10 @@ for (const kind of KINDS) {
       up.answer({ status: 500, body: 'x' })
       assert.equal((await call({ decode: 'json' })).error.type, 'InvalidJSONError')
       up.answer({})
+    })
+    await t.test('goes with a body', async () => {
+      await gateway.call({ url: at('/p'), params: { a: 1 }, method: 'POST', json: { b: [1, 'é'] } })
+      carries()
     })
     await t.test('is refused with TRACE, and not sent', async () => {
       const before = up.received.length

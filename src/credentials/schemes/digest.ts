@@ -47,6 +47,7 @@ function openDigest(username: string, password: string, newCnonce: () => string)
       return { headers: [{ name: 'Authorization', value, masked: 'Digest ***' }], query: null }
     },
     dialogue: {
+      inHistory: true,
       challenged({ url }: HopRequest, response: UpstreamResponse, answered: number): boolean {
         const challenge = chooseChallenge(parseChallenges(headerValue(response.rawHeaders, 'www-authenticate') ?? ''))
         const worthwhile = challenge !== null && answered < MAX_ANSWERS && (answered === 0 || challenge.stale)

@@ -74,6 +74,18 @@ describe('secrets set', () => {
       assert.equal(seen.closed, 1)
     })
 
+  test('what is optional is asked for as such at a terminal, and left out where nothing is entered', async () => {
+    const { run, stored } = aShell()
+    const argv = SET.replace('basic', 'oauth2-client-credentials')
+    const { err } = await run(argv, 'https://auth.example/token\nid\ncanary\nbody\n\n\nresource=x\n', true)
+    assert.match(err, /clientSecret \(not shown\): .*clientAuth \(optional, not shown\): /s)
+    assert.doesNotMatch(err, /canary/)
+    assert.deepEqual((await stored('github')).values, {
+      ...{ tokenUrl: 'https://auth.example/token', clientId: 'id', clientSecret: 'canary' },
+      ...{ clientAuth: 'body', params: 'resource=x' },
+    })
+  })
+
   test('a file, several origins and callers, --config, --json, and the next version', async () => {
     const { run, stored, seen } = aShell()
     const file = join(dir, 'values.json')

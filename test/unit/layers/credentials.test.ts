@@ -7,12 +7,14 @@ import { SCHEMES } from '../../../src/credentials/schemes/index.ts'
 import { GatewayError } from '../../../src/errors/gateway-error.ts'
 import { credentials } from '../../../src/layers/credentials.ts'
 import type { CallContext } from '../../../src/model/call-context.ts'
+import type { TokenExchange } from '../../../src/model/credential-scheme.ts'
 import { getHeader, type HeaderList } from '../../../src/model/header-list.ts'
 import type { CredentialChoice, HopRequest } from '../../../src/model/hop.ts'
 import type { CookieJar, Secret, Secrets } from '../../../src/model/ports.ts'
 import type { UpstreamResponse } from '../../../src/model/upstream-response.ts'
 import { aContext, aJar, anAdapter, aPlan, aRequest, aResponse, aUrl } from '../../support/builders.ts'
 import { certificates } from '../../support/certificates.ts'
+import { createFakeClock } from '../../support/fake-clock.ts'
 
 const STORED: CredentialChoice = { kind: 'stored', name: 'github', from: 'adapter' }
 
@@ -27,10 +29,13 @@ const empty: Secrets = {
   },
 }
 
+const clock = createFakeClock()
+const exchange: TokenExchange = () => Promise.reject(new Error('no token is needed here'))
+
 /** The layer over an upstream that answers from a list (200 when it is used up), and what was sent to it. */
 function aLayer(secrets: Secrets, answers: (UpstreamResponse | ((request: HopRequest) => UpstreamResponse))[] = []) {
   const sent: HopRequest[] = []
-  const dispatch = credentials({ secrets, schemes: SCHEMES })(async (request) => {
+  const dispatch = credentials({ secrets, schemes: SCHEMES, clock, exchange })(async (request) => {
     sent.push(request)
     const answer = answers.shift() ?? aResponse()
     return typeof answer === 'function' ? answer(request) : answer
@@ -345,6 +350,92 @@ describe('digest', () => {
     assert.deepEqual([...context.trail.cookies], [['fresh', '1']])
     assert.equal(getHeader(sent[1]?.headers ?? [], 'cookie'), 'kept=mine; fresh=1')
     assert.equal(getHeader(shownHeaders(context), 'cookie'), 'kept=***; fresh=***')
+  })
+})
+
+describe('a credential that must be obtained', () => {
+  const secret = aSecret({
+    scheme: 'oauth2-client-credentials',
+    values: { tokenUrl: 'https://auth.example.com/token', clientId: 'c', clientSecret: 'canary' },
+  })
+
+  /** The layer; each token request is answered when the test says so. */
+  function scene(answers: UpstreamResponse[] = []) {
+    const clock = createFakeClock()
+    const asked: { on: Parameters<TokenExchange>[1]; give(fields: object, status?: number): void }[] = []
+    const exchange: TokenExchange = (_request, on) =>
+      new Promise((resolve) => {
+        const give = (fields: object, status = 200): void =>
+          resolve({ kind: 'answer', status, body: Buffer.from(JSON.stringify(fields)) })
+        asked.push({ on, give })
+      })
+    const sent: (string | undefined)[] = []
+    const layer = credentials({ secrets: holding(secret), schemes: SCHEMES, clock, exchange })
+    const dispatch = layer(async ({ headers }) => {
+      sent.push(getHeader(headers, 'authorization'))
+      return answers.shift() ?? aResponse()
+    })
+    return { clock, asked, sent, dispatch }
+  }
+
+  test('is asked for once for all calls that wait, in the name of the first, and the wait is told', async () => {
+    const { clock, asked, sent, dispatch } = scene()
+    const contexts = ['r-1', 'r-2', 'r-3'].map((requestId) => aContext({ requestId }))
+    const calls = contexts.map((context) => dispatch(withCredential(STORED), context))
+    await clock.advance(40)
+    assert.deepEqual(
+      asked.map(({ on: { credential, requestId } }) => [credential, requestId]),
+      [['github', 'r-1']],
+    )
+    assert.deepEqual(sent, [])
+    asked[0]?.give({ access_token: 'abc' })
+    await Promise.all(calls)
+    assert.deepEqual(sent, Array(3).fill('Bearer abc'))
+    for (const context of contexts) {
+      assert.deepEqual(context.trail.takeWait(), { waited: 40, because: 'renewed credential' })
+      assert.deepEqual(shownHeaders(context), [['Authorization', 'Bearer ***']])
+    }
+    const later = aContext()
+    await dispatch(withCredential(STORED), later)
+    assert.deepEqual(later.trail.takeWait(), { waited: 0, because: null })
+  })
+
+  test('a call that ends while it waits ends alone: the others get the token', async () => {
+    const { clock, asked, sent, dispatch } = scene()
+    const [first, second] = [aContext(), aContext()]
+    const calls = [first, second].map((context) => dispatch(withCredential(STORED), context))
+    await clock.advance(10)
+    first.cancellation.cancel(new GatewayError('Timeout', 'timeout.total ran out'))
+    await assert.rejects(calls[0] ?? Promise.resolve(), { type: 'Timeout' })
+    asked[0]?.give({ access_token: 'abc' })
+    await calls[1]
+    assert.deepEqual(sent, ['Bearer abc'])
+  })
+
+  test('where there is none, nothing goes out', async () => {
+    const { clock, asked, sent, dispatch } = scene()
+    const call = dispatch(withCredential(STORED), aContext())
+    await clock.advance(0)
+    asked[0]?.give({ error: 'invalid_client' }, 401)
+    await assert.rejects(call, { type: 'CredentialUnavailable' })
+    assert.deepEqual(sent, [])
+  })
+
+  test('a 401 has it renewed and the request repeated once; it is no history', async () => {
+    const { clock, asked, sent, dispatch } = scene([aResponse(), challenge(), challenge()])
+    const first = dispatch(withCredential(STORED), aContext())
+    await clock.advance(0)
+    asked[0]?.give({ access_token: 'old' })
+    await first
+    await clock.advance(5000)
+    const context = aContext()
+    const call = dispatch(withCredential(STORED), context)
+    await clock.advance(30)
+    asked[1]?.give({ access_token: 'new' })
+    assert.equal((await call).status, 401)
+    assert.deepEqual(sent, ['Bearer old', 'Bearer old', 'Bearer new'])
+    assert.deepEqual(context.trail.history, [])
+    assert.deepEqual(context.trail.takeWait(), { waited: 30, because: 'renewed credential' })
   })
 })
 

@@ -4,10 +4,12 @@ import { describe, test } from 'node:test'
 import fc from 'fast-check'
 import { SCHEMES } from '../../../../src/credentials/schemes/index.ts'
 import { GatewayError } from '../../../../src/errors/gateway-error.ts'
-import type { Injection } from '../../../../src/model/credential-scheme.ts'
+import type { Errand, Injection, OpenCredential } from '../../../../src/model/credential-scheme.ts'
 import type { SecretScheme } from '../../../../src/model/ports.ts'
 import { aRequest } from '../../../support/builders.ts'
+import { CANARY_TOKEN, findCanaries } from '../../../support/canary.ts'
 import { certificates } from '../../../support/certificates.ts'
+import { createFakeClock } from '../../../support/fake-clock.ts'
 
 const {
   client: { ...TRUSTED },
@@ -16,6 +18,52 @@ const {
 
 const inject = (scheme: SecretScheme, values: Record<string, string>): Injection =>
   SCHEMES[scheme].open(values).inject(aRequest())
+
+/** A whole secret of each scheme; what must be secret is the canary, but for keys, which have a form. */
+const WHOLE: Readonly<Record<SecretScheme, Readonly<Record<string, string>>>> = {
+  basic: { username: 'u', password: CANARY_TOKEN },
+  bearer: { token: CANARY_TOKEN },
+  digest: { username: 'u', password: CANARY_TOKEN },
+  header: { name: 'X-Api-Key', value: CANARY_TOKEN },
+  query: { name: 'key', value: CANARY_TOKEN },
+  'proxy-basic': { username: 'u', password: CANARY_TOKEN },
+  mtls: TRUSTED,
+  'aws-sigv4': {
+    accessKeyId: 'AKIDEXAMPLE',
+    secretAccessKey: CANARY_TOKEN,
+    sessionToken: CANARY_TOKEN,
+    region: 'eu-west-1',
+    service: 's3',
+  },
+  hmac: {
+    ...{ key: CANARY_TOKEN, keyEncoding: 'utf8', algorithm: 'sha512', encoding: 'base64', timestamp: 'iso', keyId: CANARY_TOKEN },
+    ...{ text: '{method}{target}{body}', headers: 'X-Sign: {keyId}:{signature}' },
+  },
+  'oauth2-client-credentials': {
+    tokenUrl: 'https://auth.example.com/token',
+    ...{ clientId: 'c', clientSecret: CANARY_TOKEN, clientAuth: 'body', scope: 'a b', audience: 'x', params: 'resource=y' },
+  },
+  'jwt-bearer': {
+    ...{ tokenUrl: 'https://auth.example.com/token', issuer: 'c', key: TRUSTED.key, algorithm: 'ES256', keyId: 'k' },
+    ...{ subject: 's', audience: 'a', use: 'grant', scope: 'a b', params: 'resource=y' },
+  },
+}
+
+const ERRAND: Errand = {
+  credential: 'it',
+  requestId: 'r',
+  clock: createFakeClock(),
+  async exchange() {
+    return { kind: 'answer', status: 200, body: Buffer.from(JSON.stringify({ access_token: CANARY_TOKEN })) }
+  },
+}
+
+/** Opened, and ready to be injected. */
+async function ready(scheme: SecretScheme, values: Readonly<Record<string, string>>): Promise<OpenCredential> {
+  const credential = SCHEMES[scheme].open(values)
+  await credential.obtain?.(ERRAND)
+  return credential
+}
 
 const authorization = (value: string, masked: string): Injection => ({
   headers: [{ name: 'Authorization', value, masked }],
@@ -89,6 +137,39 @@ const REFUSED: [name: string, scheme: SecretScheme, values: Record<string, strin
   ['a lone surrogate', 'query', { name: 'k', value: 'canary\ud800' }, /value/],
   ['a line end in a digest user', 'digest', { username: 'canary\n', password: 'p' }, /username/],
   ['a key that is not the certificate’s', 'mtls', { cert: TRUSTED.cert, key: OTHER.key }, /does not belong/],
+  ...[
+    'ftp://auth.example.com/t',
+    'auth.example.com/canary',
+    'https://canary@auth.example.com/t',
+    'https://auth.example.com/t#canary',
+    'https://auth.example.com/ canary',
+    'https:///canary',
+  ].map((tokenUrl): [string, SecretScheme, Record<string, string>, RegExp] => [
+    `the token URL ${tokenUrl}`,
+    'oauth2-client-credentials',
+    { ...WHOLE['oauth2-client-credentials'], tokenUrl },
+    /tokenUrl: must be/,
+  ]),
+  [
+    'an extra parameter that another field says',
+    'oauth2-client-credentials',
+    { ...WHOLE['oauth2-client-credentials'], params: 'a=1&client_secret=canary' },
+    /params: must not/,
+  ],
+  [
+    'a client authentication that is none',
+    'oauth2-client-credentials',
+    { ...WHOLE['oauth2-client-credentials'], clientAuth: 'canary' },
+    /clientAuth: must be one of basic, body/,
+  ],
+  [
+    'a key for another algorithm',
+    'jwt-bearer',
+    { ...WHOLE['jwt-bearer'], algorithm: 'RS256' },
+    /RS256 needs a key of the kind rsa/,
+  ],
+  ['a key that cannot be read', 'jwt-bearer', { ...WHOLE['jwt-bearer'], key: 'canary PRIVATE KEY-----' }, /key: cannot be read/],
+  ['a slash in a region', 'aws-sigv4', { ...WHOLE['aws-sigv4'], region: 'canary/x' }, /region: must be/],
   [
     'a certificate that cannot be read',
     'mtls',
@@ -112,6 +193,8 @@ describe('what is refused, without repeating it', () => {
     )
 })
 
+const NOT_PEM = (Object.keys(SCHEMES) as SecretScheme[]).filter((scheme) => scheme !== 'mtls' && scheme !== 'jwt-bearer')
+
 describe('every scheme', () => {
   test('is in the list under its own name, with a field at least', () => {
     for (const [name, scheme] of Object.entries(SCHEMES)) {
@@ -120,23 +203,49 @@ describe('every scheme', () => {
     }
   })
 
-  test('takes no value that it does not know', () => {
-    for (const scheme of Object.values(SCHEMES)) {
-      const values = scheme.name === 'mtls' ? TRUSTED : Object.fromEntries(scheme.fields.map((field) => [field, 'x']))
-      assert.equal(scheme.values.safeParse(values).success, true, scheme.name)
-      assert.equal(scheme.values.safeParse({ ...values, extra: 'x' }).success, false, scheme.name)
-    }
-  })
+  for (const scheme of Object.values(SCHEMES)) {
+    const values = WHOLE[scheme.name]
+
+    test(`${scheme.name} takes its fields, and no value that it does not know`, () => {
+      assert.deepEqual(Object.keys(values).sort(), [...scheme.fields].sort())
+      assert.equal(scheme.values.safeParse(values).success, true)
+      assert.equal(scheme.values.safeParse({ ...values, extra: 'x' }).success, false)
+    })
+
+    test(`${scheme.name} opens without what is optional, absent or empty, and not without the rest`, () => {
+      for (const field of scheme.fields) {
+        const { [field]: _left, ...rest } = values
+        // Without its algorithm the key would be one of another kind.
+        if (scheme.name === 'jwt-bearer' && field === 'algorithm') continue
+        assert.equal(scheme.values.safeParse(rest).success, scheme.optional.has(field), field)
+        if (scheme.optional.has(field)) assert.equal(scheme.values.safeParse({ ...values, [field]: '' }).success, true, field)
+      }
+    })
+
+    test(`${scheme.name} injects header text at each try, and shows nothing of it`, async () => {
+      const credential = await ready(scheme.name, values)
+      for (const body of [null, Buffer.from('x')]) {
+        const { headers } = credential.inject(aRequest({ method: body ? 'POST' : 'GET', body }))
+        for (const { name, value, masked } of headers) {
+          assert.match(name, /^[A-Za-z0-9-]+$/)
+          assert.match(value, /^[\t\x20-\x7e\x80-\xff]*$/)
+          assert.match(masked, /(?:^|^[A-Z0-9a-z-]+ )\*\*\*$/)
+        }
+        assert.deepEqual(findCanaries(JSON.stringify(headers.map(({ name, masked }) => [name, masked]))), [])
+      }
+    })
+  }
 
   test('either refuses values or injects header text', () => {
     const text = fc.string({
       unit: fc.oneof(fc.constantFrom('\r', '\n', '\0', ' ', '€', 'é', '"', '\\', 'a'), fc.string({ minLength: 1, maxLength: 1 })),
     })
-    fc.assert(
-      fc.property(fc.constantFrom<SecretScheme>('basic', 'bearer', 'header', 'digest', 'query'), text, text, (scheme, a, b) => {
-        const values = Object.fromEntries(SCHEMES[scheme].fields.map((field, at) => [field, at === 0 ? a : b]))
+    return fc.assert(
+      fc.asyncProperty(fc.constantFrom(...NOT_PEM), fc.nat(), text, async (scheme, at, given) => {
+        const { fields } = SCHEMES[scheme]
         try {
-          for (const { value } of inject(scheme, values).headers) assert.match(value, /^[\t\x20-\x7e\x80-\xff]*$/)
+          const credential = await ready(scheme, { ...WHOLE[scheme], [fields[at % fields.length] ?? '']: given })
+          for (const { value } of credential.inject(aRequest()).headers) assert.match(value, /^[\t\x20-\x7e\x80-\xff]*$/)
         } catch (error) {
           if (!(error instanceof GatewayError)) throw error
         }
