@@ -189,7 +189,7 @@ export function createApp(config: Config, { log, clock = systemClock }: { log: P
     },
     async drain() {
       await face.drain(snapshot.config.listen.drainMs)
-      await tokens.settled()
+      await tokens.close()
       await pool.close()
       await audit.close()
       secrets.close()

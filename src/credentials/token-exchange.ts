@@ -1,8 +1,9 @@
 // A token request as a call of the gateway's own: down the ordinary pipeline, under the adapter that is mounted on the token
 // URL, so that it is judged, limited and recorded like any other. What must hold because it carries a secret is checked here.
+import { GatewayError } from '../errors/gateway-error.ts'
 import type { AdapterPolicy } from '../model/adapter-policy.ts'
 import type { Caller } from '../model/caller.ts'
-import { createCancellation } from '../model/cancellation.ts'
+import { type Cancellation, createCancellation } from '../model/cancellation.ts'
 import type { Errand, TokenAnswer, TokenExchange, TokenRequest } from '../model/credential-scheme.ts'
 import type { Gateway } from '../model/gateway-port.ts'
 
@@ -20,21 +21,24 @@ const TOKEN_CALLER: Caller = { name: '(credentials)', admin: false, may: null }
 /** Of the decoded answer, bytes; a token has a few KiB. */
 const ANSWER_LIMIT = 65_536
 
-/** `settled` resolves when no request of it is under way. */
+/** `close` ends what is under way; for when nobody waits for a token any more. */
 export function createTokenExchange({ gateway, mountedOn }: TokenExchangePorts): {
   readonly exchange: TokenExchange
-  settled(): Promise<void>
+  close(): Promise<void>
 } {
-  const underWay = new Set<Promise<TokenAnswer>>()
-  const ask = async (request: TokenRequest, on: Parameters<TokenExchange>[1]): Promise<TokenAnswer> => {
+  const underWay = new Map<Promise<TokenAnswer>, Cancellation>()
+  const ask = async (
+    request: TokenRequest,
+    on: Parameters<TokenExchange>[1],
+    cancellation: Cancellation,
+  ): Promise<TokenAnswer> => {
     const { chunks } = await gateway.call({
       entrance: 'token',
       requestId: `${on.requestId}-token`,
       traceparent: null,
       caller: TOKEN_CALLER,
       body: Buffer.from(JSON.stringify(descriptorOf(request, on.credential))),
-      // Its end is the adapter's total clock: the call that it was begun for may hang up while others wait for it.
-      cancellation: createCancellation(),
+      cancellation,
     })
     return answerOf(JSON.parse(Buffer.concat(chunks).toString()))
   }
@@ -42,12 +46,16 @@ export function createTokenExchange({ gateway, mountedOn }: TokenExchangePorts):
     async exchange(request, on) {
       const refusal = refuseUnsafe(request.url, mountedOn)
       if (refusal) return refusal
-      const answer = ask(request, on)
-      underWay.add(answer)
+      // Its end is the adapter's total clock: the call that it was begun for may hang up while others wait for it.
+      const cancellation = createCancellation()
+      const answer = ask(request, on, cancellation)
+      underWay.set(answer, cancellation)
       return answer.finally(() => underWay.delete(answer))
     },
-    async settled() {
-      await Promise.allSettled(underWay)
+    async close() {
+      const draining = new GatewayError('Draining', 'The gateway is shutting down.')
+      for (const cancellation of underWay.values()) cancellation.cancel(draining)
+      await Promise.allSettled(underWay.keys())
     },
   }
 }

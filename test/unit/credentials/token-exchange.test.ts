@@ -23,7 +23,7 @@ function scene(envelope: object, adapter: AdapterPolicy | null = anAdapter({ nam
   const held = new Promise<void>((resolve) => {
     finish = resolve
   })
-  const { exchange, settled } = createTokenExchange({
+  const { exchange, close } = createTokenExchange({
     gateway: {
       async call(incoming) {
         calls.push(incoming)
@@ -34,7 +34,7 @@ function scene(envelope: object, adapter: AdapterPolicy | null = anAdapter({ nam
     },
     mountedOn: () => adapter,
   })
-  return { calls, exchange, settled, finish }
+  return { calls, exchange, close, finish }
 }
 
 const OK = { status: 200, base64: Buffer.from('{"access_token":"t"}').toString('base64'), error: null }
@@ -58,15 +58,19 @@ describe('the call', () => {
     assert.equal(JSON.parse(String(calls[1]?.body)).auth, null)
   })
 
-  test('is waited for by whoever shuts down', async () => {
-    const { exchange, settled, finish } = scene(OK)
-    await settled()
+  test('is ended, and waited for, by whoever shuts down', async () => {
+    const { calls, exchange, close, finish } = scene(OK)
+    await close()
     const asked = exchange(REQUEST, ON)
-    const done: string[] = []
-    const [first, second] = [asked.then(() => done.push('asked')), settled().then(() => done.push('settled'))]
+    let closed = false
+    const closing = close().then(() => {
+      closed = true
+    })
+    assert.equal(calls[0]?.cancellation.reason?.type, 'Draining')
+    assert.equal(closed, false)
     finish()
-    await Promise.all([first, second])
-    assert.deepEqual(done.sort(), ['asked', 'settled'])
+    await asked
+    await closing
   })
 
   test('where it fails, callers hear its kind alone', async () => {
