@@ -141,7 +141,7 @@ describe('the read clock', () => {
     assert.ok(taken.envelope.timings.total >= 400)
     const never = await patient.call({ url: `${slow.origin}/never-reads`, method: 'PUT', data, timeout: { total: 400 } })
     const { total } = never.envelope.timings // without the time that the descriptor takes to arrive
-    assert.ok(total >= 398 && total < 800, `${total} ms`)
+    assert.ok(total >= 398 && total < 4000, `${total} ms`)
     assert.deepEqual([never.status, never.envelope.error.type, never.envelope.error.sent], [504, 'Timeout', 'maybe'])
     assert.deepEqual(await stateOf(patient, 'slow'), { connections: 0, idle: 0, slots: 0, queued: 0 })
   })
