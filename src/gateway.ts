@@ -13,6 +13,7 @@ import type { HopRequest } from './model/hop.ts'
 import { maskedView } from './model/outgoing-view.ts'
 import type { AuditLog, CallLine, CallLog, Clock, CookieJar, Logger, Meter, Routes, Sessions } from './model/ports.ts'
 import { createTrail, type Trail } from './model/trail.ts'
+import { unlessCancelled } from './model/wait.ts'
 import { callTimeoutMs, planHop } from './policy/plan-hop.ts'
 import { composeHop } from './prepare/compose-hop.ts'
 import { prepareCall, withAdapterParams } from './prepare/prepare-call.ts'
@@ -94,7 +95,7 @@ export function createGateway(ports: GatewayPorts): Gateway {
     function openSession({ incoming: { caller: owner } }: Course, name: string): Promise<CookieJar> {
       if (!adapter.sessions)
         throw new GatewayError('Forbidden', `adapter "${adapter.name}" keeps no sessions; leave \`session\` out`)
-      return sessions.open(owner.name, name)
+      return unlessCancelled(sessions.open(owner.name, name), cancellation)
     }
   }
 
@@ -102,7 +103,9 @@ export function createGateway(ports: GatewayPorts): Gateway {
   function armTotalClock(course: Course, { totalMs, warnings }: { totalMs: number; warnings: readonly string[] }): void {
     warnAll(course.trail, warnings)
     course.totalMs = totalMs
-    course.stopTotalClock = clock.after(totalMs, () => {
+    // What reading the descriptor took is gone already.
+    const leftMs = Math.max(0, course.startedAt + totalMs - clock.now())
+    course.stopTotalClock = clock.after(leftMs, () => {
       const tries = course.trail.attempts.length
       const where = tries === 0 ? 'before the first try began' : `during try ${tries}`
       course.incoming.cancellation.cancel(

@@ -69,7 +69,8 @@ export function credentials({ secrets, schemes, clock, exchange }: CredentialPor
     else {
       // Not awaited unless it must be: a secret that is in memory costs no turn of the event loop.
       const found = find(choice, request, context)
-      credential = openStored(found instanceof Promise ? await found : found, request, context)
+      const secret = found instanceof Promise ? await unlessCancelled(found, context.cancellation) : found
+      credential = openStored(secret, request, context)
     }
     const bare = withoutCallersOwn(request, context)
     const obtained = obtain(credential, choice, context)

@@ -4,13 +4,13 @@ import { isIPv6, type Socket } from 'node:net'
 import { GatewayError } from '../errors/gateway-error.ts'
 import type { AdapterPolicy } from '../model/adapter-policy.ts'
 import type { Cancellation } from '../model/cancellation.ts'
+import { unlessCancelled } from '../model/wait.ts'
 import { canonicalAddress, createAddressJudge } from '../policy/address-rules.ts'
 import { mapError } from './map-error.ts'
 import { bareHostname, type ConnectionScope, type Origin, type TransportPorts } from './ports.ts'
 import { openTunnel } from './proxy-tunnel.ts'
 import { connectTcp, raceAddresses } from './race-addresses.ts'
 import { createSecureConnect, type SecureConnect } from './secure-connect.ts'
-import { untilCancelled } from './until-cancelled.ts'
 
 export interface Dialled {
   readonly socket: Socket
@@ -103,7 +103,7 @@ export function createHostJudge(
 
   return async ({ hostname, port }, { privileged, cancellation }) => {
     const literal = canonicalAddress(hostname)
-    const answers = literal === null ? await untilCancelled(resolver.resolve(hostname), cancellation) : [literal]
+    const answers = literal === null ? await unlessCancelled(resolver.resolve(hostname), cancellation) : [literal]
     if (answers.length === 0) {
       if (catchAll && !privileged) throw denied(hostname, 'the name does not resolve')
       throw new GatewayError('ConnectionError', `${hostname} does not resolve; check the name`)

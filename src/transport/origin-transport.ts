@@ -9,6 +9,7 @@ import type { Attempt } from '../model/envelope.ts'
 import { getHeader } from '../model/header-list.ts'
 import type { HopRequest } from '../model/hop.ts'
 import type { UpstreamResponse } from '../model/upstream-response.ts'
+import { unlessCancelled } from '../model/wait.ts'
 import { type Connection, openConnection } from './connection.ts'
 import { createConnectionPool } from './connection-pool.ts'
 import { decodeBody } from './decode-body.ts'
@@ -16,7 +17,6 @@ import { createDial, type Dial, type DialRequest } from './dial.ts'
 import { exchange, type Progress, type WireAnswer, withFacts } from './exchange.ts'
 import type { ConnectionScope, Origin, TransportPorts } from './ports.ts'
 import { createScopes } from './scopes.ts'
-import { untilCancelled } from './until-cancelled.ts'
 
 export interface OriginTransport {
   readonly dispatch: Dispatch
@@ -72,7 +72,7 @@ export function createOriginTransport(adapter: AdapterPolicy, origin: Origin, po
     progress: Progress,
   ): Promise<UpstreamResponse> => {
     const found = scopeFor(request.plan.tls, context.caller.name)
-    const scope = found instanceof Promise ? await untilCancelled(found, context.cancellation) : found
+    const scope = found instanceof Promise ? await unlessCancelled(found, context.cancellation) : found
     if (!scope.verify && origin.scheme === 'https') meter.insecure(adapter.name)
     for (;;) {
       const connection = pool.take(scope) ?? (await connect(scope, request, context, attempt))
@@ -158,7 +158,7 @@ function responseOf(
   }
   try {
     const decoded = decodeBody(body, codings, { maxBytes: request.plan.maxResponseBytes, hostname: request.url.hostname })
-    return Buffer.isBuffer(decoded) ? whole(decoded) : untilCancelled(decoded, cancellation).then(whole, broken)
+    return Buffer.isBuffer(decoded) ? whole(decoded) : unlessCancelled(decoded, cancellation).then(whole, broken)
   } catch (error) {
     return broken(error)
   }

@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { after, before, describe, it } from 'node:test'
 import { startGateway, type TestGateway } from '../support/gateway.ts'
+import { startRedis } from '../support/redis.ts'
 import { type BlackHole, createBlackHole, createRudeUpstream, type RudeUpstream } from '../support/rude-upstream.ts'
 import { assertFreed, loopbackAdapter, startStopwatch, stateOf, until } from '../support/wire.ts'
 
@@ -368,5 +369,26 @@ describe('the total clock', () => {
     assert.ok(envelope.timings.queued >= 148, `queued ${envelope.timings.queued} ms`)
     for (const { envelope: taker } of await Promise.all(takers)) assert.equal(taker.error.type, 'ReadTimeout')
     await assertFreed(gateway, 'rude')
+  })
+
+  it('ends while a session is fetched from a store that does not answer', async (t) => {
+    const redis = await startRedis()
+    t.after(() => redis.stop())
+    const stored = await startGateway({
+      adapters: [loopbackAdapter('rude', upstream.origin)],
+      config: { store: { redis: redis.url } },
+    })
+    t.after(() => stored.stop())
+    const url = `${upstream.origin}/ok`
+    await until('Redis is there', async () => (await stored.call({ url, session: 's' })).status === 200)
+    const before = upstream.received.length
+    redis.pause()
+    const watch = startStopwatch()
+    const { status, envelope } = await stored.call({ url, session: 's', timeout: { total: 100 } })
+    watch.assertEndedAfter(100)
+    redis.resume()
+    assert.deepEqual([status, envelope.error.type, envelope.error.sent], [504, 'Timeout', 'no'])
+    assert.match(envelope.error.message, /before the first try began/)
+    assert.deepEqual([envelope.source, envelope.attempts, upstream.received.length], ['gateway', [], before])
   })
 })
