@@ -1,6 +1,5 @@
 // The only place that constructs and joins things: configuration in, a running gateway out.
 import { randomBytes } from 'node:crypto'
-import { networkInterfaces } from 'node:os'
 import { createAdapterPool, type OriginStack, type StackOrigin } from './adapters/adapter-pool.ts'
 import { createRoutes } from './adapters/routes.ts'
 import { createTwinRoutes } from './adapters/twin-routes.ts'
@@ -25,10 +24,10 @@ import { redirect } from './layers/redirect.ts'
 import { retry } from './layers/retry.ts'
 import type { AdapterPolicy } from './model/adapter-policy.ts'
 import type { Layer } from './model/dispatch.ts'
-import type { AuditLog, Clock, OwnListeners, Routes } from './model/ports.ts'
+import type { AuditLog, Clock, Routes } from './model/ports.ts'
 import { VERSION } from './model/version.ts'
 import { adapterStack, callStack, rehearsalStack } from './pipeline.ts'
-import { canonicalAddress, isGlobalUnicast } from './policy/address-rules.ts'
+import { isGlobalUnicast } from './policy/address-rules.ts'
 import { planHop } from './policy/plan-hop.ts'
 import { createRetryBudget, type RetryBudget } from './policy/retry-budget.ts'
 import { createSlots } from './policy/slots.ts'
@@ -44,6 +43,7 @@ import { openStores, type Stores, type StoresPorts } from './stores/open-stores.
 import type { ProcessLogger } from './telemetry/logger.ts'
 import { createMetrics, type Metrics } from './telemetry/metrics.ts'
 import { createOriginTransport } from './transport/origin-transport.ts'
+import { createOwnListeners } from './transport/own-listeners.ts'
 import type { TransportPorts } from './transport/ports.ts'
 import { createRehearsal } from './transport/rehearsal.ts'
 import { createResolver } from './transport/resolver.ts'
@@ -302,25 +302,4 @@ function sameBundles(before: Config, next: Config): boolean {
 function needsRestart(before: Config, next: Config): string[] {
   const keys = ['listen', 'dataDir', 'dns', 'store', 'metrics', 'audit', 'sessions'] as const
   return keys.filter((key) => JSON.stringify(before[key]) !== JSON.stringify(next[key]))
-}
-
-const isUnspecified = (address: string): boolean => address === '0.0.0.0' || address === '::'
-
-/** The gateway's own ports, which it never dials, under whichever of this machine's addresses they are reached. */
-function createOwnListeners(): OwnListeners & { add(bound: { readonly address: string; readonly port: number }): void } {
-  const listeners: { readonly address: string; readonly port: number }[] = []
-  const isLocal = (address: string): boolean =>
-    address.startsWith('127.') ||
-    address === '::1' ||
-    Object.values(networkInterfaces()).some((interfaces) => interfaces?.some((own) => canonicalAddress(own.address) === address))
-  return {
-    add: (bound) => void listeners.push(bound),
-    // A connection to the unspecified address is one to loopback.
-    has: (address, port) =>
-      listeners.some(
-        (bound) =>
-          bound.port === port &&
-          (bound.address === address || isUnspecified(address) || (isUnspecified(bound.address) && isLocal(address))),
-      ),
-  }
 }
