@@ -449,9 +449,10 @@ test('what is shown never holds a secret, in any form', () => {
     fc.record({ type: fc.constant('bearer' as const), token: secretText }),
     fc.record({ type: fc.constantFrom('header' as const, 'query' as const), name: word, value: secretText }),
   )
-  const ownHeader = fc.tuple(
-    fc.constantFrom('authorization', 'Proxy-Authorization', 'cookie', 'Accept'),
-    fc.constantFrom('Basic ', 'x=', ''),
+  // A cookie's name is shown, so the secret stands in its value.
+  const ownHeader = fc.oneof(
+    fc.tuple(fc.constantFrom('authorization', 'Proxy-Authorization', 'Accept'), fc.constantFrom('Basic ', 'x=', '')),
+    fc.tuple(fc.constant('cookie'), fc.constant('x=')),
   )
   return fc.assert(
     fc.asyncProperty(auth, secretText, fc.array(ownHeader, { maxLength: 3 }), word, async (auth, cookie, own, path) => {
