@@ -1,6 +1,7 @@
 // The sample upstream of `npm start`: a process of its own on loopback, so that the first calls work without internet.
 // It knows nothing of the gateway and is not part of it.
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { gzipSync } from 'node:zlib'
 
@@ -92,7 +93,7 @@ server.on('error', (error: NodeJS.ErrnoException) => {
   process.send?.({ failed: error.code ?? 'unknown' })
   process.disconnect?.()
 })
-server.listen(port, '127.0.0.1', () => process.send?.({ listening: port }))
+server.listen(port, '127.0.0.1', () => process.send?.({ listening: (server.address() as AddressInfo).port }))
 // It must not outlive the gateway, however that ends.
 process.on('disconnect', () => process.exit(0))
 process.on('SIGINT', () => {})
