@@ -47,6 +47,12 @@ interface Course {
   stopTotalClock: () => void
 }
 
+interface Opened {
+  readonly request: HopRequest
+  readonly context: CallContext
+  readonly descriptor: Descriptor
+}
+
 /** RFC 9110 §9.2.2: repeating such a call is safe even if its first try arrived. */
 const IDEMPOTENT: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE'])
 
@@ -64,8 +70,8 @@ export function createGateway(ports: GatewayPorts): Gateway {
     stopTotalClock: () => {},
   })
 
-  /** Descriptor → first hop and context. Throws what is wrong with either. */
-  async function open(course: Course): Promise<{ request: HopRequest; context: CallContext; descriptor: Descriptor }> {
+  /** Descriptor → first hop and context. Throws what is wrong with either. Waits only for a session. */
+  function open(course: Course): Opened | Promise<Opened> {
     const { incoming, trail } = course
     const descriptor = parseDescriptor(incoming.body)
     course.descriptor = descriptor
@@ -84,19 +90,18 @@ export function createGateway(ports: GatewayPorts): Gateway {
     const planned = planHop({ adapter, because, descriptor, routes, method: outbound.method, userinfo, originChanged: false })
     warnAll(trail, planned.warnings)
     const { requestId, traceparent, caller, cancellation } = incoming
-    const jar = descriptor.session === undefined ? sessions.transient() : await openSession(course, descriptor.session)
-    const request = composeHop(outbound, planned.plan, { cookie: jar.header(outbound.url), requestId, traceparent })
-    const deadline = course.startedAt + (course.totalMs ?? 0)
-    const context: CallContext = { requestId, traceparent, caller, descriptor, cancellation, deadline, routes, jar, trail }
-    course.request = request
-    course.context = context
-    return { request, context, descriptor }
-
-    function openSession({ incoming: { caller: owner } }: Course, name: string): Promise<CookieJar> {
-      if (!adapter.sessions)
-        throw new GatewayError('Forbidden', `adapter "${adapter.name}" keeps no sessions; leave \`session\` out`)
-      return unlessCancelled(sessions.open(owner.name, name), cancellation)
+    const compose = (jar: CookieJar): Opened => {
+      const request = composeHop(outbound, planned.plan, { cookie: jar.header(outbound.url), requestId, traceparent })
+      const deadline = course.startedAt + (course.totalMs ?? 0)
+      const context: CallContext = { requestId, traceparent, caller, descriptor, cancellation, deadline, routes, jar, trail }
+      course.request = request
+      course.context = context
+      return { request, context, descriptor }
     }
+    if (descriptor.session === undefined) return compose(sessions.transient())
+    if (!adapter.sessions)
+      throw new GatewayError('Forbidden', `adapter "${adapter.name}" keeps no sessions; leave \`session\` out`)
+    return unlessCancelled(sessions.open(caller.name, descriptor.session), cancellation).then(compose)
   }
 
   /** One clock over everything from here on; whoever waits hears it through the cancellation. */
@@ -122,7 +127,8 @@ export function createGateway(ports: GatewayPorts): Gateway {
 
   async function carryOut(course: Course): Promise<Outcome> {
     try {
-      const { request, context, descriptor } = await open(course)
+      const opened = open(course)
+      const { request, context, descriptor } = opened instanceof Promise ? await opened : opened
       await audit.intent({
         id: context.requestId,
         caller: context.caller.name,
@@ -147,7 +153,7 @@ export function createGateway(ports: GatewayPorts): Gateway {
 
   /** What a session's cookies became, even where the call failed. */
   async function saveSession({ context, descriptor, incoming, trail }: Course): Promise<void> {
-    if (!context?.jar.changed || descriptor?.session === undefined) return
+    if (context === null || descriptor?.session === undefined) return
     try {
       await sessions.save(incoming.caller.name, descriptor.session, context.jar)
     } catch {
@@ -225,7 +231,7 @@ export function createGateway(ports: GatewayPorts): Gateway {
   async function call(incoming: IncomingCall): Promise<Answer> {
     const course = begin(incoming)
     const outcome = await carryOut(course)
-    await saveSession(course)
+    if (course.context?.jar.changed) await saveSession(course)
     const envelope = tellOrFail(course, outcome)
     try {
       await record(course, outcome, envelope)

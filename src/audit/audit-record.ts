@@ -21,20 +21,32 @@ export const formatRecords: RecordFormatter = (entries, seq, at) => {
 }
 
 function toLine(entry: AuditEntry, seq: number, at: string): Record<string, unknown> {
-  const head = { seq, at, kind: entry.kind }
-  if (entry.kind === 'note') return { ...head, note: entry.note }
-  if (entry.kind === 'intent') {
+  const { kind } = entry
+  if (kind === 'note') return { seq, at, kind, note: entry.note }
+  if (kind === 'intent') {
     const { id, caller, method, url, adapter, credential, tags } = entry.record
-    return { ...head, id, caller, method, url: maskUrl(url), adapter, credential, tags }
+    return { seq, at, kind, id, caller, method, url: maskUrl(url), adapter, credential, tags }
   }
   const { id, caller, url, adapter, status, error, sent, credential, attempts, durationMs, bytesOut, bytesIn } = entry.record
+  const tries = attempts.map(({ hop, origin, address, status, error, sent, elapsed }) => {
+    return { hop, origin, address, status, error, sent, elapsed }
+  })
   return {
-    ...head,
-    ...{ id, caller, url: maskUrl(url), adapter, status, error, sent, credential },
-    attempts: attempts.map(({ hop, origin, address, status, error, sent, elapsed }) => ({
-      ...{ hop, origin, address, status, error, sent, elapsed },
-    })),
-    ...{ durationMs, bytesOut, bytesIn },
+    seq,
+    at,
+    kind,
+    id,
+    caller,
+    url: maskUrl(url),
+    adapter,
+    status,
+    error,
+    sent,
+    credential,
+    attempts: tries,
+    durationMs,
+    bytesOut,
+    bytesIn,
   }
 }
 

@@ -14,6 +14,7 @@ import {
 import type { Dispatch, Layer } from '../model/dispatch.ts'
 import { getHeader, type HeaderList, setHeader, withoutHeader } from '../model/header-list.ts'
 import type { CredentialChoice, HopRequest } from '../model/hop.ts'
+import { inOnePiece } from '../model/one-piece.ts'
 import { maskedView, withQueryPair } from '../model/outgoing-view.ts'
 import type { Clock, Secret, SecretScheme, Secrets } from '../model/ports.ts'
 import { headerValues, type UpstreamResponse } from '../model/upstream-response.ts'
@@ -42,7 +43,7 @@ export function credentials({ secrets, schemes, clock, exchange }: CredentialPor
   }
   const openStored = (secret: Secret, request: HopRequest, context: CallContext): OpenCredential => {
     if (schemes[secret.scheme].place !== 'request') throw wrongPlace(secret, request)
-    context.trail.credential = `${secret.name}@${secret.version}`
+    context.trail.credential = inOnePiece(secret.name, '@', String(secret.version))
     return open(secret, secret.scheme, secret.values)
   }
   const find = (choice: StoredChoice, request: HopRequest, context: CallContext): Secret | Promise<Secret> => {

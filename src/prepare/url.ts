@@ -4,6 +4,7 @@
 import type { ErrorType } from '../errors/catalogue.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
 import type { Pairs } from '../model/descriptor.ts'
+import { inOnePiece } from '../model/one-piece.ts'
 import type { PreparedUrl } from '../model/prepared-request.ts'
 import { judgeHost } from './host.ts'
 import { hasStrayPercent, quotePath, quoteQuery, requote, unquote, urlencode, wellFormed, wellFormedPairs } from './quote.ts'
@@ -94,7 +95,7 @@ function assemble(scheme: 'http' | 'https', hostname: string, port: number | nul
   // The root's dot is part of the text and of nothing else: it leads to the same host, and so under the same policy.
   const bare = hostname.endsWith('.') ? site.slice(0, -1) : site
   return {
-    href: `${port === null ? site : `${site}:${port}`}${path}${rest.slice(queryAt < 0 ? beforeHash.length : queryAt)}`,
+    href: inOnePiece(port === null ? site : `${site}:${port}`, path, rest.slice(queryAt < 0 ? beforeHash.length : queryAt)),
     scheme,
     hostname,
     port: port ?? defaultPort,

@@ -43,14 +43,14 @@ export function writeAnswer(exchange: Exchange, answer: Answer, answerMs: number
   const { res } = exchange
   writeAnswerHead(exchange, answer, extra)
   const { chunks } = answer
-  if (totalOf(chunks) < JOIN_BELOW) res.end(chunks.map(asLatin1).join(''), 'latin1')
+  if (totalOf(chunks) < JOIN_BELOW) res.end(asLatin1(chunks), 'latin1')
   else if (chunks.length === 1) res.end(chunks[0])
   else {
     res.cork()
     for (const chunk of chunks) res.write(chunk)
     res.end()
   }
-  if (!res.writableFinished) res.socket?.setTimeout(answerMs)
+  if (res.socket !== null && res.socket.writableLength > 0) res.socket.setTimeout(answerMs)
 }
 
 /**
@@ -84,8 +84,10 @@ function writeAnswerHead(exchange: Exchange, answer: Answer, extra: readonly str
   writeHead(exchange, answer.status, headers)
 }
 
-function asLatin1({ buffer, byteOffset, length }: Uint8Array): string {
-  return Buffer.from(buffer, byteOffset, length).toString('latin1')
+function asLatin1(chunks: readonly Uint8Array[]): string {
+  let text = ''
+  for (const { buffer, byteOffset, length } of chunks) text += Buffer.from(buffer, byteOffset, length).toString('latin1')
+  return text
 }
 
 export function totalOf(chunks: readonly Uint8Array[]): number {

@@ -8,6 +8,7 @@ import type { Dispatch } from '../model/dispatch.ts'
 import type { Attempt } from '../model/envelope.ts'
 import { getHeader } from '../model/header-list.ts'
 import type { HopRequest } from '../model/hop.ts'
+import { inOnePiece } from '../model/one-piece.ts'
 import type { UpstreamResponse } from '../model/upstream-response.ts'
 import { unlessCancelled } from '../model/wait.ts'
 import { type Connection, openConnection } from './connection.ts'
@@ -129,7 +130,7 @@ function openAttempt(request: HopRequest, context: CallContext, origin: Origin):
   const attempt: Attempt = {
     hop: request.hop,
     method: request.method,
-    url: origin.origin + request.url.path,
+    url: inOnePiece(origin.origin, request.url.path),
     adapter: request.plan.adapter.name,
     origin: origin.origin,
     address: null,

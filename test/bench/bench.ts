@@ -1,222 +1,212 @@
-// `npm run bench`: CPU per request (user + system of the process under test) and latency of the gateway, of a bare relay and
-// of a service written by hand, interleaved in one run. Ratios are what to read: machines are shared and noisy.
-//   --case NAME   one case      --rounds N   rounds of each (default 9)      --seconds N   a round's length (default 2)
-//   --short       three short rounds; fails only where a ratio is more than twice its aim
-import { type ChildProcess, fork } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+// What a call through the gateway costs beside a bare relay that does nothing else (relay.ts) and a service as written by
+// hand (rival.ts). Short rounds take turns, so that whatever else the machine does meets all alike. No test asserts a figure.
+//   npm run bench [-- --short | --case NAME | --ladder] [--rounds N]
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import autocannon from 'autocannon'
+import { type Load, lowerThird, type Round, residentBytes, round } from './measure.ts'
+import { KEY, ROOT, type Rung, type Server, startGateway, startScript } from './servers.ts'
 
-const HERE = import.meta.dirname
-const ROOT = join(HERE, '..', '..')
 const { values: options } = parseArgs({
   options: {
     case: { type: 'string' },
-    rounds: { type: 'string', default: '9' },
-    seconds: { type: 'string', default: '2' },
+    rounds: { type: 'string' },
     short: { type: 'boolean', default: false },
+    ladder: { type: 'boolean', default: false },
   },
 })
 
 interface Case {
   readonly name: string
   readonly connections: number
+  /** A round: about half a second of the relay's. */
+  readonly requests: number
   readonly descriptor: (origin: string) => unknown
-  /** What the gateway's CPU per request may be of the relay's. */
+  /** What the gateway's CPU per request should be of the relay's. */
   readonly aim: number
-  readonly rival: boolean
+  readonly rival?: true
+  /** Of the gateway; the relay makes its plain call meanwhile. */
+  readonly refused?: true
 }
 
-const item = (index: number): object => ({ id: index, name: `item ${index}`, tags: ['a', 'b'], price: 12.5 })
+const items = Array.from({ length: 180 }, (_, id) => ({ id, name: `item ${id}`, tags: ['a', 'b'], price: 12.5 }))
+const get = (bytes: number, more: object = {}) => ({
+  descriptor: (origin: string) => ({ url: `${origin}/${bytes}`, ...more }),
+})
+
 const CASES: readonly Case[] = [
-  { name: 'get-1k', connections: 64, aim: 1.5, rival: true, descriptor: (origin) => ({ url: `${origin}/1000` }) },
-  { name: 'get-1k-1-connection', connections: 1, aim: 1.5, rival: false, descriptor: (origin) => ({ url: `${origin}/1000` }) },
+  { name: 'get-1k', connections: 64, requests: 2000, aim: 1.5, rival: true, ...get(1000) },
+  { name: 'get-1k-1-connection', connections: 1, requests: 600, aim: 1.5, ...get(1000) },
   {
     name: 'post-10k',
     connections: 64,
+    requests: 1200,
     aim: 1.5,
     rival: true,
-    descriptor: (origin) => ({ url: `${origin}/1000`, method: 'POST', json: Array.from({ length: 180 }, (_, i) => item(i)) }),
+    descriptor: (origin) => ({ url: `${origin}/1000`, method: 'POST', json: items }),
   },
-  { name: 'get-64k', connections: 64, aim: 1.5, rival: true, descriptor: (origin) => ({ url: `${origin}/65536` }) },
-  { name: 'get-10m', connections: 4, aim: 1.5, rival: false, descriptor: (origin) => ({ url: `${origin}/10000000` }) },
-  { name: 'refusal', connections: 64, aim: 1, rival: false, descriptor: () => ({ url: 'https://nowhere.example/' }) },
+  { name: 'get-64k', connections: 64, requests: 600, aim: 1.1, rival: true, ...get(65_536) },
+  { name: 'get-64k-base64', connections: 64, requests: 600, aim: 0.65, ...get(65_536, { decode: 'base64' }) },
+  { name: 'get-10m', connections: 4, requests: 8, aim: 0.65, ...get(10_000_000) },
+  { name: 'get-10m-base64', connections: 4, requests: 8, aim: 0.35, ...get(10_000_000, { decode: 'base64' }) },
+  {
+    name: 'refusal',
+    connections: 64,
+    requests: 2000,
+    aim: 0.55,
+    refused: true,
+    descriptor: () => ({ url: 'https://nowhere.example/' }),
+  },
 ]
+const [PLAIN] = CASES as readonly [Case]
 
-interface Server {
-  readonly child: ChildProcess
-  readonly url: string
+/** One thing after the other left out of a gateway with everything on; the last has as little as can be configured. */
+const RUNGS: Readonly<Record<string, Rung>> = {
+  'everything on': {},
+  'no caller key, no grant': { open: true },
+  'no credential': { adapter: { credentials: undefined } },
+  'no breaker': { adapter: { breaker: 'off' } },
+  'no retry': { adapter: { retry: 'off' } },
+  'a rate limit more': { adapter: { limits: { rate: '1000000/s' } } },
+  'audit not waited for': { root: { audit: { durability: 'best-effort' } } },
+  'no log lines': { root: { log: { level: 'fatal' } } },
+  'least of all': {
+    open: true,
+    adapter: { credentials: undefined, breaker: 'off', retry: 'off' },
+    root: { audit: { durability: 'best-effort' }, log: { level: 'fatal' } },
+  },
 }
 
-interface Round {
+interface Figures {
   readonly cpuMicros: number
-  readonly p50: number
-  readonly p99: number
+  /** CPU of the relay's in this case. */
+  readonly ratio: number
+  readonly p50Micros: number
+  readonly p99Micros: number
   readonly perSecond: number
-}
-
-function started(child: ChildProcess): Promise<number> {
-  return new Promise((resolve, reject) => {
-    child.once('message', (message) => resolve((message as { port: number }).port))
-    child.once('exit', (code) => reject(new Error(`ended with ${code} before it listened`)))
-  })
-}
-
-async function startScript(file: string): Promise<Server> {
-  const child = fork(join(HERE, file), { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] })
-  return { child, url: `http://127.0.0.1:${await started(child)}` }
-}
-
-/** The gateway as a user runs it, everything on: limits, retry, breaker, audit, metrics, one log line a call. */
-async function startGateway(upstream: string, folder: string): Promise<Server> {
-  const file = join(folder, 'bench.yaml')
-  writeFileSync(
-    file,
-    `listen: { host: 127.0.0.1, port: 0 }
-dataDir: ${folder}
-adapters:
-  - name: bench
-    mount: ${upstream}/
-    egress: { allow: [127.0.0.0/8] }
-    responseSize: 32MiB
-`,
-  )
-  const child = fork(join(ROOT, 'src', 'main.ts'), ['--config', file], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] })
-  return { child, url: `http://127.0.0.1:${await started(child)}` }
-}
-
-/** User and system time of a process in microseconds, from the kernel's accounting in ticks of 10 ms. */
-function cpuMicros(pid: number): number {
-  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? []
-  return (Number(fields[11]) + Number(fields[12])) * 10_000
-}
-
-async function round(server: Server, body: string, connections: number, seconds: number, refused: boolean): Promise<Round> {
-  const pid = server.child.pid ?? 0
-  const before = cpuMicros(pid)
-  const result = await autocannon({
-    url: `${server.url}/v1/requests`,
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body,
-    connections,
-    duration: seconds,
-  })
-  const done = result['2xx'] + (refused ? result.non2xx : 0)
-  if (done === 0 || result.errors > 0)
-    throw new Error(`${done} answered, ${result.errors} errors, ${result.non2xx} refused at ${server.url}`)
-  return {
-    cpuMicros: (cpuMicros(pid) - before) / done,
-    p50: result.latency.p50,
-    p99: result.latency.p99,
-    perSecond: done / seconds,
-  }
-}
-
-/** The mean of the lower third: what it costs when nobody else is in the way. */
-function lowerThird(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b)
-  const third = sorted.slice(0, Math.max(1, Math.ceil(sorted.length / 3)))
-  return third.reduce((sum, value) => sum + value, 0) / third.length
-}
-
-type Results = Map<string, Round[]>
-
-async function measure(
-  one: Case,
-  servers: Map<string, Server>,
-  upstream: string,
-  rounds: number,
-  seconds: number,
-): Promise<Results> {
-  const body = JSON.stringify(one.descriptor(upstream))
-  const plain = JSON.stringify(CASES[0]?.descriptor(upstream))
-  const results: Results = new Map()
-  for (let index = -1; index < rounds; index++) {
-    for (const [name, server] of servers) {
-      if (name === 'rival' && !one.rival) continue
-      // A refusal has no relay to compare with: it is compared with the relay's plain call.
-      const ask = one.name === 'refusal' && name !== 'gateway' ? plain : body
-      const result = await round(server, ask, one.connections, index < 0 ? 1 : seconds, one.name === 'refusal')
-      if (index >= 0) results.set(name, [...(results.get(name) ?? []), result])
-    }
-  }
-  return results
+  readonly residentMiB: number
 }
 
 interface Row {
   readonly case: string
   readonly aim: number
-  readonly servers: Record<string, { cpuMicros: number; ratio: number; p50: number; p99: number; perSecond: number }>
+  readonly servers: Record<string, Figures>
 }
 
-function summarise(one: Case, results: Results): Row {
-  const base = lowerThird((results.get('relay') ?? []).map((result) => result.cpuMicros))
-  const servers: Row['servers'] = {}
-  for (const [name, all] of results) {
-    const cpu = lowerThird(all.map((result) => result.cpuMicros))
-    servers[name] = {
-      cpuMicros: Math.round(cpu),
-      ratio: Math.round((cpu / base) * 100) / 100,
-      p50: lowerThird(all.map((result) => result.p50)),
-      p99: lowerThird(all.map((result) => result.p99)),
-      perSecond: Math.round(Math.max(...all.map((result) => result.perSecond))),
+const HEADERS = { 'content-type': 'application/json', 'x-sallyport-key': KEY }
+
+function loadOf(one: Case, server: Server, upstream: string, isGateway: boolean): Load {
+  const { connections, requests, descriptor } = one.refused && !isGateway ? PLAIN : one
+  const body = JSON.stringify(descriptor(upstream))
+  const refused = one.refused === true && isGateway
+  return { url: `${server.url}/v1/requests`, headers: HEADERS, body, connections, requests, refused }
+}
+
+/** `servers`: the first is the one that the others are compared with. The first rounds only warm up. */
+async function measure(one: Case, servers: ReadonlyMap<string, Server>, upstream: string, rounds: number): Promise<Row> {
+  const taken = new Map<string, Round[]>([...servers.keys()].map((name) => [name, []]))
+  const warmUps = 2
+  for (let index = -warmUps; index < rounds; index++) {
+    // Each goes first as often as last: who follows whom must not matter.
+    const turn = index % 2 === 0 ? [...servers] : [...servers].reverse()
+    for (const [name, server] of turn) {
+      const result = await round(server, loadOf(one, server, upstream, name !== 'relay' && name !== 'rival'))
+      if (index >= 0) taken.get(name)?.push(result)
     }
   }
-  return { case: one.name, aim: one.aim, servers }
+  return { case: one.name, aim: one.aim, servers: figuresOf(taken, servers) }
 }
 
-function print(rows: readonly Row[]): void {
-  const lines = rows.flatMap((row) =>
-    Object.entries(row.servers).map(([name, figures]) => ({
-      case: row.case,
-      server: name,
-      'CPU µs/request': figures.cpuMicros,
-      'of the relay': figures.ratio,
-      'p50 ms': figures.p50,
-      'p99 ms': figures.p99,
-      'requests/s': figures.perSecond,
-    })),
+function figuresOf(taken: ReadonlyMap<string, readonly Round[]>, servers: ReadonlyMap<string, Server>): Record<string, Figures> {
+  const figures: Record<string, Figures> = {}
+  let base = 0
+  for (const [name, all] of taken) {
+    const cpu = lowerThird(all.map((result) => result.cpuMicros))
+    base ||= cpu
+    figures[name] = {
+      cpuMicros: Math.round(cpu * 10) / 10,
+      ratio: Math.round((cpu / base) * 100) / 100,
+      p50Micros: Math.round(lowerThird(all.map((result) => result.p50Micros))),
+      p99Micros: Math.round(lowerThird(all.map((result) => result.p99Micros))),
+      perSecond: Math.round(Math.max(...all.map((result) => result.perSecond))),
+      residentMiB: Math.round(residentBytes(servers.get(name)?.pid ?? 0) / 2 ** 20),
+    }
+  }
+  return figures
+}
+
+function print(row: Row): void {
+  console.log(`\n${row.case}`)
+  console.table(
+    Object.fromEntries(
+      Object.entries(row.servers).map(([name, { cpuMicros, ratio, p50Micros, p99Micros, perSecond, residentMiB }]) => [
+        name,
+        {
+          'CPU µs/request': cpuMicros,
+          'of the relay': ratio,
+          'p50 ms': p50Micros / 1000,
+          'p99 ms': p99Micros / 1000,
+          'requests/s': perSecond,
+          MiB: residentMiB,
+        },
+      ]),
+    ),
   )
-  console.table(lines)
 }
 
 async function main(): Promise<number> {
-  const rounds = options.short ? 3 : Number(options.rounds)
-  const seconds = options.short ? 1 : Number(options.seconds)
-  const wanted = CASES.filter((one) => (options.case ? one.name === options.case : !options.short || one.name === 'get-1k'))
-  if (wanted.length === 0) throw new Error(`no case ${options.case}; there are ${CASES.map((one) => one.name).join(', ')}`)
-
+  const wanted = CASES.filter(({ name }) =>
+    options.case ? name === options.case : !(options.short || options.ladder) || name === PLAIN.name,
+  )
+  if (wanted.length === 0) throw new Error(`no case ${options.case}; there are ${CASES.map(({ name }) => name).join(', ')}`)
+  const rounds = Number(options.rounds ?? (options.short ? 4 : 12))
   const folder = mkdtempSync(join(tmpdir(), 'sallyport-bench-'))
-  const upstream = await startScript('upstream.ts')
-  const servers = new Map([
-    ['relay', await startScript('relay.ts')],
-    ['gateway', await startGateway(upstream.url, folder)],
-    ['rival', await startScript('rival.ts')],
-  ])
+  const running: Server[] = []
+  const keep = async (starting: Promise<Server>): Promise<Server> => {
+    const server = await starting
+    running.push(server)
+    return server
+  }
   const rows: Row[] = []
   try {
-    for (const one of wanted) rows.push(summarise(one, await measure(one, servers, upstream.url, rounds, seconds)))
+    const upstream = (await keep(startScript('upstream.ts'))).url
+    const servers = new Map([['relay', await keep(startScript('relay.ts'))]])
+    const rungs = Object.entries(options.ladder ? RUNGS : { gateway: {} })
+    for (const [name, rung] of rungs) servers.set(name, await keep(startGateway(upstream, join(folder, name), rung)))
+    console.log(
+      `start to ready: ${rungs.map(([name]) => `${name} ${Math.round(servers.get(name)?.startMs ?? 0)} ms`).join(', ')}`,
+    )
+    const rival = options.ladder || options.short ? null : await keep(startScript('rival.ts'))
+    for (const one of wanted) {
+      const compared = one.rival && rival ? new Map([...servers, ['rival', rival]]) : servers
+      const row = await measure(one, compared, upstream, rounds)
+      print(row)
+      rows.push(row)
+    }
   } finally {
-    for (const { child } of [upstream, ...servers.values()]) child.kill()
+    for (const server of running) server.stop()
     rmSync(folder, { recursive: true, force: true })
   }
-  print(rows)
+  if (!options.short && !options.case && !options.ladder) write(rows, rounds)
+  return options.short ? judge(rows) : 0
+}
+
+/** Only gross regressions fail: twice what is aimed at. */
+function judge(rows: readonly Row[]): number {
   const gross = rows.filter((row) => (row.servers.gateway?.ratio ?? 0) > row.aim * 2)
-  for (const row of gross)
-    console.error(`${row.case}: ${row.servers.gateway?.ratio} times the relay, more than twice the aim of ${row.aim}`)
-  if (!options.short && !options.case) {
-    const machine = {
-      node: process.version,
-      cpu: cpus()[0]?.model,
-      cores: cpus().length,
-      at: new Date().toISOString().slice(0, 10),
-    }
-    writeFileSync(join(ROOT, 'docs', 'benchmark.json'), `${JSON.stringify({ machine, rounds, seconds, rows }, null, 2)}\n`)
+  for (const row of gross) console.error(`${row.case}: ${row.servers.gateway?.ratio} times the relay; the aim is ${row.aim}`)
+  return gross.length > 0 ? 1 : 0
+}
+
+function write(rows: readonly Row[], rounds: number): void {
+  const machine = {
+    node: process.version,
+    cpu: cpus()[0]?.model,
+    cores: cpus().length,
+    at: new Date().toISOString().slice(0, 10),
   }
-  return options.short && gross.length > 0 ? 1 : 0
+  writeFileSync(join(ROOT, 'docs', 'benchmark.json'), `${JSON.stringify({ machine, rounds, rows }, null, 2)}\n`)
 }
 
 process.exitCode = await main()

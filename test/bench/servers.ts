@@ -1,0 +1,92 @@
+// The processes of a benchmark: upstream, relay, rival and gateways, each of its own, as a user would run them.
+import { type ChildProcess, fork, spawnSync } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const HERE = fileURLToPath(new URL('.', import.meta.url))
+export const ROOT = join(HERE, '..', '..')
+const MAIN = join(ROOT, 'src', 'main.ts')
+/** What the bench's caller identifies itself with. */
+export const KEY = randomBytes(24).toString('base64url')
+
+export interface Server {
+  readonly pid: number
+  readonly url: string
+  /** From the start of the process until it listened, ms. */
+  readonly startMs: number
+  stop(): void
+}
+
+/** What a gateway of the ladder leaves out. Absent: all on. */
+export interface Rung {
+  /** Keys of the adapter, as YAML's flow style has them. */
+  readonly adapter?: Readonly<Record<string, unknown>>
+  /** Keys of the root. */
+  readonly root?: Readonly<Record<string, unknown>>
+  /** Without callers, and so without keys and grants. */
+  readonly open?: boolean
+}
+
+export async function startScript(file: string): Promise<Server> {
+  return started(fork(join(HERE, file), { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] }))
+}
+
+/**
+ * Everything on: a caller with a key and a grant, a stored credential, limits, retry, breaker, egress rule, audit, metrics, one
+ * log line a call. The folder holds its configuration, its secrets and its audit trail.
+ */
+export async function startGateway(
+  upstream: string,
+  folder: string,
+  { adapter, root, open = false }: Rung = {},
+): Promise<Server> {
+  rmSync(folder, { recursive: true, force: true })
+  mkdirSync(folder, { recursive: true })
+  const config = join(folder, 'sallyport.json')
+  const keyFile = join(folder, 'keys')
+  const values = join(folder, 'values')
+  writeFileSync(keyFile, `bench:${randomBytes(32).toString('base64')}\n`, { mode: 0o600 })
+  writeFileSync(values, `token=${randomBytes(24).toString('base64url')}\n`)
+  const mounted = {
+    name: 'bench',
+    mount: `${upstream}/`,
+    egress: { allow: ['127.0.0.0/8'] },
+    responseSize: '32MiB',
+    credentials: 'bench-token',
+    allowPlaintextSecrets: true,
+    ...adapter,
+  }
+  const callers = open ? [] : [{ name: 'bench', keys: [KEY], may: [{ adapter: 'bench' }] }]
+  // JSON is YAML.
+  const settings = {
+    listen: { port: 0 },
+    dataDir: join(folder, 'data'),
+    store: { keyFile },
+    callers,
+    adapters: [mounted],
+    ...root,
+  }
+  writeFileSync(config, JSON.stringify(settings))
+  const secret = ['--scheme', 'bearer', '--origin', upstream, '--caller', '*', '--config', config, '--values', values]
+  const stored = spawnSync(process.execPath, [MAIN, 'secrets', 'set', 'bench-token', ...secret], { encoding: 'utf8' })
+  if (stored.status !== 0) throw new Error(`the secret could not be stored: ${stored.stderr}`)
+  return started(fork(MAIN, ['--config', config], { stdio: ['ignore', 'ignore', 'pipe', 'ipc'] }))
+}
+
+function started(child: ChildProcess): Promise<Server> {
+  const from = performance.now()
+  let said = ''
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+    said += text
+  })
+  return new Promise((resolve, reject) => {
+    child.once('exit', (code) => reject(new Error(`ended with ${code} before it listened: ${said}`)))
+    child.once('message', (message) => {
+      const { port } = message as { port: number }
+      const url = `http://127.0.0.1:${port}`
+      resolve({ pid: child.pid ?? 0, url, startMs: performance.now() - from, stop: () => void child.kill() })
+    })
+  })
+}
