@@ -98,6 +98,7 @@ export function createAuditLog(options: AuditLogOptions): AuditLog {
   return {
     intent: (record) => add({ kind: 'intent', record }),
     result: (record) => add({ kind: 'result', record }),
+    act: (record) => add({ kind: 'act', record }),
     writable() {
       if (!failing || durability === 'best-effort') return true
       // Nobody sends calls to a gateway that is not ready, so that none of them would find the disk well again.

@@ -1,10 +1,11 @@
 // Audit records as text: one JSON object a line. Pure. A record says who, what, where, with which credential and how it ended;
 // never a query value, a header or a body.
-import type { AuditIntent, AuditResult } from '../model/ports.ts'
+import type { AuditAct, AuditIntent, AuditResult } from '../model/ports.ts'
 
 export type AuditEntry =
   | { readonly kind: 'intent'; readonly record: AuditIntent }
   | { readonly kind: 'result'; readonly record: AuditResult }
+  | { readonly kind: 'act'; readonly record: AuditAct }
   /** Something about the file itself, such as a torn tail that was ended. */
   | { readonly kind: 'note'; readonly note: string }
 
@@ -23,6 +24,10 @@ export const formatRecords: RecordFormatter = (entries, seq, at) => {
 function toLine(entry: AuditEntry, seq: number, at: string): Record<string, unknown> {
   const { kind } = entry
   if (kind === 'note') return { seq, at, kind, note: entry.note }
+  if (kind === 'act') {
+    const { who, via, act, subject, error, detail } = entry.record
+    return { seq, at, kind, who, via, act, subject, error, detail }
+  }
   if (kind === 'intent') {
     const { id, caller, method, url, adapter, credential, tags } = entry.record
     return { seq, at, kind, id, caller, method, url: maskUrl(url), adapter, credential, tags }

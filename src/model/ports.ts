@@ -57,6 +57,13 @@ export type SecretScheme =
   | 'oauth2-client-credentials'
   | 'jwt-bearer'
 
+/** Keys that may stand in for one another. */
+export interface SecretPool {
+  readonly pick: 'round-robin' | 'least-used'
+  /** At least two sets of values, each complete. */
+  readonly members: readonly Readonly<Record<string, string>>[]
+}
+
 /** A stored secret, opened. Exists only below the credentials layer; never log or serialise one. */
 export interface Secret {
   readonly name: string
@@ -64,6 +71,8 @@ export interface Secret {
   readonly scheme: SecretScheme
   /** By the names of its scheme's fields, such as username and password; what is optional may be absent or empty. */
   readonly values: Readonly<Record<string, string>>
+  /** Several keys behind the one name, of which `values` is the first; absent: just the one. */
+  readonly pool?: SecretPool
   readonly origins: readonly string[]
   readonly callers: readonly string[]
 }
@@ -121,10 +130,26 @@ export interface AuditResult {
   readonly bytesIn: number
 }
 
-/** Two records a call. Each resolves when the record is with the operating system; rejects with Overloaded if it cannot be. */
+/** Something that an operator did, or tried to do. */
+export interface AuditAct {
+  /** The caller's name at the admin entrance; the operating system's user at the command line. */
+  readonly who: string
+  readonly via: 'admin' | 'cli'
+  /** Noun and deed, such as `secret.rotate`. */
+  readonly act: string
+  /** What it was done to, by name; null: the gateway as a whole. */
+  readonly subject: string | null
+  /** null: done. */
+  readonly error: ErrorType | null
+  /** Never a value of a secret. */
+  readonly detail: Readonly<Record<string, string | number | boolean | null>>
+}
+
+/** Two records a call, one an act. Each resolves when the record is with the operating system; rejects with Overloaded if it cannot be. */
 export interface AuditLog {
   intent(record: AuditIntent): Promise<void>
   result(record: AuditResult): Promise<void>
+  act(record: AuditAct): Promise<void>
   /** False: calls are refused because the last record could not be written, nor can one now. */
   writable(): boolean
   close(): Promise<void>

@@ -19,6 +19,7 @@ function createWorld(dispatch: Dispatch) {
     audit: {
       intent: async () => void recorded.push('intent'),
       result: async () => void recorded.push('result'),
+      act: async () => {},
       writable: () => true,
       close: async () => {},
     },
