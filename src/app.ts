@@ -22,6 +22,7 @@ import { idempotency } from './layers/idempotency.ts'
 import { rateLimit } from './layers/rate-limit.ts'
 import { redirect } from './layers/redirect.ts'
 import { retry } from './layers/retry.ts'
+import { timeLeft } from './layers/time-left.ts'
 import type { AdapterPolicy } from './model/adapter-policy.ts'
 import type { Layer } from './model/dispatch.ts'
 import type { AuditLog, Clock, Routes } from './model/ports.ts'
@@ -217,6 +218,7 @@ function buildStack(adapter: AdapterPolicy, origin: StackOrigin, budget: RetryBu
     breakerDoor: breaker?.door ?? passThrough,
     bulkhead: bulkhead(slots, { clock }),
     breaker: breaker?.layer ?? passThrough,
+    timeLeft: timeLeft(adapter.timeoutHeader, { clock }),
     credentials: ports.credentials,
   })
   return {

@@ -84,7 +84,7 @@ export function createGateway(ports: GatewayPorts): Gateway {
     if (!found) throw unmounted(plain.url.origin)
     const { adapter, because } = found
     trail.adapter = adapter.name
-    armTotalClock(course, callTimeoutMs(descriptor, adapter, routes.ceilings))
+    armTotalClock(course, callTimeoutMs(descriptor, adapter, routes.ceilings, incoming.timeLeftMs))
     const outbound = withAdapterParams(descriptor, plain, adapter)
     trail.url = outbound.url.href
     const planned = planHop({ adapter, because, descriptor, routes, method: outbound.method, userinfo, originChanged: false })
@@ -105,22 +105,20 @@ export function createGateway(ports: GatewayPorts): Gateway {
   }
 
   /** One clock over everything from here on; whoever waits hears it through the cancellation. */
-  function armTotalClock(course: Course, { totalMs, warnings }: { totalMs: number; warnings: readonly string[] }): void {
+  function armTotalClock(course: Course, { totalMs, key, warnings }: ReturnType<typeof callTimeoutMs>): void {
     warnAll(course.trail, warnings)
     course.totalMs = totalMs
     // What reading the descriptor took is gone already.
-    const leftMs = Math.max(0, course.startedAt + totalMs - clock.now())
+    const leftMs = course.startedAt + totalMs - clock.now()
+    if (leftMs <= 0)
+      throw new GatewayError('Timeout', `${key} of ${totalMs} ms had run out before the call could begin`, { sent: 'no' })
     course.stopTotalClock = clock.after(leftMs, () => {
       const tries = course.trail.attempts.length
       const where = tries === 0 ? 'before the first try began' : `during try ${tries}`
       course.incoming.cancellation.cancel(
-        new GatewayError(
-          'Timeout',
-          `timeout.total of ${totalMs} ms ran out ${where}; see attempts and timings for where it went`,
-          {
-            sent: course.trail.sent(),
-          },
-        ),
+        new GatewayError('Timeout', `${key} of ${totalMs} ms ran out ${where}; see attempts and timings for where it went`, {
+          sent: course.trail.sent(),
+        }),
       )
     })
   }

@@ -17,6 +17,7 @@ export function adapterStack(layers: {
   readonly breakerDoor: Layer
   readonly bulkhead: Layer
   readonly breaker: Layer
+  readonly timeLeft: Layer
   readonly credentials: Layer
 }): Layer {
   return stack(
@@ -25,6 +26,7 @@ export function adapterStack(layers: {
     layers.breakerDoor, // an open breaker refuses before anybody queues
     layers.bulkhead, // a waiting retry holds no slot; a full queue is not the host's fault
     layers.breaker, // judged by policy/classify.ts
+    layers.timeLeft, // every wait is over here, and credentials may sign what it says
     layers.credentials, // secrets exist only below this line
   )
 }

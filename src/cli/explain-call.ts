@@ -78,7 +78,7 @@ function follow(course: Course, config: Config, ask: ExplainAsk): void {
   if (!found)
     throw new GatewayError('EgressDenied', `no adapter is mounted on ${url.origin}; mount one on this prefix, or correct the URL`)
   const { adapter, because } = found
-  course.totalMs = callTimeoutMs(descriptor, adapter, config.ceilings).totalMs
+  course.totalMs = callTimeoutMs(descriptor, adapter, config.ceilings, null).totalMs
   const planned = planHop({ adapter, because, descriptor, routes, method, userinfo, originChanged: false })
   course.plan = planned.plan
   course.warnings = [...warnings, ...planned.warnings]

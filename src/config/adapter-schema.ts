@@ -291,6 +291,9 @@ export const ADAPTER = section({
   audit: sectionOf(AUDIT).optional().describe('What of a call is recorded beside the two audit records.'),
   allowHostHeader: flag().prefault(false).describe('Callers may set Host.'),
   allowPlaintextSecrets: flag().prefault(false).describe('Secrets may be sent over plain http.'),
+  timeoutHeader: headerName()
+    .optional()
+    .describe('Header in which the upstream is told the time that is left, in whole milliseconds. Absent: it is not told.'),
   tunnel: flag().prefault(false).describe('Forward-proxy clients may CONNECT to its hosts; no credentials and no retries there.'),
   idempotencyTtl: duration(1, DURATION_MAX)
     .optional()

@@ -97,6 +97,7 @@ export function resolveAdapter(own: AdapterWritten, defaults: DefaultsWritten, i
     allowHostHeader: own.allowHostHeader,
     allowPlaintextSecrets: own.allowPlaintextSecrets,
     propagate: own.propagate ?? defaults.propagate,
+    timeoutHeader: own.timeoutHeader ?? null,
     idempotencyHeader: own.idempotencyHeader ?? defaults.idempotencyHeader,
     idempotency: own.idempotency ?? defaults.idempotency,
     idempotencyTtlMs: own.idempotencyTtl ?? idempotencyTtlMs,

@@ -36,6 +36,7 @@ export function createTokenExchange({ gateway, mountedOn }: TokenExchangePorts):
       entrance: 'token',
       requestId: `${on.requestId}-token`,
       traceparent: null,
+      timeLeftMs: null,
       caller: TOKEN_CALLER,
       body: Buffer.from(JSON.stringify(descriptorOf(request, on.credential))),
       cancellation,

@@ -56,7 +56,7 @@ export function buildOpenApi(version: string): object {
     paths: { ...callPaths(), ...openPaths() },
     components: {
       schemas: componentSchemas(),
-      parameters: { RequestId: requestIdParameter },
+      parameters: { RequestId: requestIdParameter, Timeout: timeoutParameter },
       headers: { RequestId: requestIdHeader, RetryAfter: retryAfterHeader },
       securitySchemes,
     },
@@ -94,6 +94,13 @@ const requestIdParameter = {
   description: 'Names the call in the answer, in logs and in the audit trail. Made where it is absent.',
   schema: { type: 'string', pattern: '^[A-Za-z0-9._:-]{1,128}$' },
 }
+const timeoutParameter = {
+  name: 'X-Sallyport-Timeout',
+  in: 'header',
+  description:
+    'How long the caller itself still waits, from when this head was sent: milliseconds, or a duration such as 3.05s. It only shortens the total clock of the call, or of each item of a batch.',
+  schema: { type: 'string', pattern: '^\\d+(\\.\\d+)?(ms|s|m|h)?$' },
+}
 const requestIdHeader = { description: 'The id of this call.', schema: { type: 'string' } }
 const retryAfterHeader = { description: 'Whole seconds, rounded up.', schema: { type: 'integer' } }
 
@@ -121,7 +128,7 @@ function callPaths(): object {
       value: { requests: [DESCRIPTOR_EXAMPLES.get.value, DESCRIPTOR_EXAMPLES.secret.value], concurrency: 2 },
     },
   }
-  const parameters = [{ $ref: '#/components/parameters/RequestId' }]
+  const parameters = [{ $ref: '#/components/parameters/RequestId' }, { $ref: '#/components/parameters/Timeout' }]
   return {
     '/v1/requests': {
       post: {

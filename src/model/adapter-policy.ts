@@ -129,6 +129,8 @@ export interface AdapterPolicy {
   readonly allowPlaintextSecrets: boolean
   /** Header names passed on upstream: traceparent, x-request-id. */
   readonly propagate: readonly string[]
+  /** Header in which an upstream is told how long anybody still waits for its answer, ms; null: it is not told. */
+  readonly timeoutHeader: string | null
   readonly idempotencyHeader: string
   /** 'shared': calls with a key need the shared store; 'local': this replica's own memory will do. */
   readonly idempotency: 'shared' | 'local'

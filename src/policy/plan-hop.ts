@@ -49,16 +49,21 @@ export function planHop(ask: HopAsk): { plan: HopPlan; warnings: string[] } {
   return { plan, warnings }
 }
 
-/** The total clock of the whole call, which is armed before its first hop is planned. */
+/**
+ * The total clock of the whole call, which is armed before its first hop is planned, and the key that set it. `timeLeftMs`: how
+ * long the caller itself waits, which only shortens it; null: it did not say.
+ */
 export function callTimeoutMs(
   descriptor: Descriptor,
   adapter: AdapterPolicy,
   ceilings: Ceilings,
-): { totalMs: number; warnings: string[] } {
+  timeLeftMs: number | null,
+): { totalMs: number; key: 'timeout.total' | 'X-Sallyport-Timeout'; warnings: string[] } {
   const warnings: string[] = []
   const asked = descriptor.timeout.total
   const totalMs = clamp(asked, adapter.timeout.totalMs, ceilings.timeout.totalMs, 'timeout.total', warnings)
-  return { totalMs, warnings }
+  if (timeLeftMs === null || timeLeftMs >= totalMs) return { totalMs, key: 'timeout.total', warnings }
+  return { totalMs: Math.max(0, Math.floor(timeLeftMs)), key: 'X-Sallyport-Timeout', warnings }
 }
 
 /** The adapter's own value where nothing was asked; else what was asked, up to the ceiling. */

@@ -8,6 +8,7 @@ import type { Callers } from './callers.ts'
 import { judgeJsonHead } from './door.ts'
 import { type Exchange, isOver, writeAnswer, writeAnswerUnread } from './exchange.ts'
 import { readBody } from './read-body.ts'
+import { refuseTimeLeft, timeLeftOf } from './time-left.ts'
 
 export interface CallRouteOptions {
   /** Bytes of the body. */
@@ -52,7 +53,7 @@ export function createCallRoutes(options: CallRouteOptions, ports: CallRoutePort
     if (caller instanceof GatewayError) return caller
     exchange.caller = caller.name
     if (ports.isDraining()) return new GatewayError('Draining', 'The gateway is shutting down; another replica will answer.')
-    return judgeJsonHead(headers, options.descriptorLimit) ?? caller
+    return judgeJsonHead(headers, options.descriptorLimit) ?? refuseTimeLeft(headers) ?? caller
   }
 
   const receive = async (exchange: Exchange, serve: Serve): Promise<void> => {
@@ -101,13 +102,22 @@ function goOn(exchange: Exchange, draining: boolean): void {
 
 /** A call as the gateway takes it. `requestId` differs from the exchange's for the items of a batch. */
 export function incoming(
-  { entrance, req }: Exchange,
+  { entrance, req, arrivedAt }: Exchange,
   requestId: string,
   caller: Caller,
   body: Buffer,
   cancellation: Cancellation,
 ): Parameters<Gateway['call']>[0] {
-  return { entrance, requestId, traceparent: traceparentOf(req.headers.traceparent), caller, body, cancellation }
+  const given = timeLeftOf(req.headers)
+  return {
+    entrance,
+    requestId,
+    traceparent: traceparentOf(req.headers.traceparent),
+    timeLeftMs: given === null ? null : given - (performance.now() - arrivedAt),
+    caller,
+    body,
+    cancellation,
+  }
 }
 
 const TRACEPARENT = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(?:-|$)/

@@ -8,6 +8,8 @@ export interface Exchange {
   readonly res: ServerResponse
   readonly requestId: string
   readonly entrance: Entrance
+  /** When its head had arrived, on the monotonic clock, ms. */
+  readonly arrivedAt: number
   /** Set once the caller is known. */
   caller: string | null
   /** An answer's head was handed out, here or on the bare socket. */

@@ -128,6 +128,7 @@ function createBegin(ports: {
       res,
       requestId: makeRequestId(req.headers['x-request-id']),
       entrance: entranceOf(req.url ?? ''),
+      arrivedAt: performance.now(),
       caller: null,
       answered: false,
       expects,

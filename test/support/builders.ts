@@ -58,6 +58,7 @@ export function anAdapter(over: Partial<AdapterPolicy> = {}): AdapterPolicy {
     allowHostHeader: false,
     allowPlaintextSecrets: false,
     propagate: [],
+    timeoutHeader: null,
     idempotencyHeader: 'Idempotency-Key',
     idempotency: 'shared',
     idempotencyTtlMs: 86_400_000,

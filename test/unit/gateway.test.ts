@@ -33,6 +33,7 @@ function createWorld(dispatch: Dispatch) {
       entrance: 'requests',
       requestId: 'r-1',
       traceparent: null,
+      timeLeftMs: null,
       caller: { name: 'local', admin: true, may: null },
       body: Buffer.from('{"url":"https://api.example.com/"}'),
       cancellation: createCancellation(),

@@ -42,6 +42,7 @@ function build(breakerPolicy: Partial<BreakerPolicy> = {}, rules: Partial<RetryP
     breakerDoor: breaker.door,
     bulkhead: bulkhead(slots, { clock }),
     breaker: breaker.layer,
+    timeLeft: through,
     credentials: through,
   })
   const plan = aPlan({ retry: { ...anAdapter().retry, ...rules } })

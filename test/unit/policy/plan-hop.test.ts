@@ -85,10 +85,20 @@ test('more redirects than any call may follow are clamped, and said', () => {
 test('the total clock is the adapter’s, or what was asked up to the ceiling', () => {
   const adapter = anAdapter()
   const total = (asked: number | undefined) =>
-    callTimeoutMs(aDescriptor({ timeout: asked === undefined ? {} : { total: asked } }), adapter, CEILINGS)
-  assert.deepEqual(total(undefined), { totalMs: 30_000, warnings: [] })
-  assert.deepEqual(total(60_000), { totalMs: 60_000, warnings: [] })
-  assert.deepEqual(total(999_999), { totalMs: 120_000, warnings: ['timeout.total clamped to 120000'] })
+    callTimeoutMs(aDescriptor({ timeout: asked === undefined ? {} : { total: asked } }), adapter, CEILINGS, null)
+  const key = 'timeout.total'
+  assert.deepEqual(total(undefined), { totalMs: 30_000, key, warnings: [] })
+  assert.deepEqual(total(60_000), { totalMs: 60_000, key, warnings: [] })
+  assert.deepEqual(total(999_999), { totalMs: 120_000, key, warnings: ['timeout.total clamped to 120000'] })
+})
+
+test('what the caller itself still waits shortens the total clock and never lengthens it', () => {
+  const total = (timeLeftMs: number) => callTimeoutMs(aDescriptor({ timeout: {} }), anAdapter(), CEILINGS, timeLeftMs)
+  const key = 'X-Sallyport-Timeout'
+  assert.deepEqual(total(1500.7), { totalMs: 1500, key, warnings: [] })
+  assert.deepEqual(total(-3), { totalMs: 0, key, warnings: [] })
+  assert.deepEqual(total(30_000), { totalMs: 30_000, key: 'timeout.total', warnings: [] })
+  assert.deepEqual(total(90_000), { totalMs: 30_000, key: 'timeout.total', warnings: [] })
 })
 
 test('a plain number of retries bounds every reason by the same, whatever the adapter says, and is warned of once', () => {
