@@ -1,6 +1,6 @@
 // The only place that constructs and joins things: configuration in, a running gateway out.
 import { randomBytes } from 'node:crypto'
-import { createAdapterPool, type OriginStack, type StackOrigin } from './adapters/adapter-pool.ts'
+import { createAdapterPool } from './adapters/adapter-pool.ts'
 import { createRoutes } from './adapters/routes.ts'
 import { createTwinRoutes } from './adapters/twin-routes.ts'
 import { createAuditLog } from './audit/audit-log.ts'
@@ -14,25 +14,18 @@ import { createTokenExchange, rehearseTokenExchange } from './credentials/token-
 import { buildOpenApi } from './descriptor/openapi.ts'
 import { GatewayError } from './errors/gateway-error.ts'
 import { createGateway } from './gateway.ts'
-import { type Breaker, type BreakerRotation, createBreaker, createBreakerRotation } from './layers/breaker.ts'
-import { bulkhead } from './layers/bulkhead.ts'
+import { createBreakerRotation } from './layers/breaker.ts'
 import { credentials } from './layers/credentials.ts'
 import { egress } from './layers/egress.ts'
 import { idempotency } from './layers/idempotency.ts'
-import { rateLimit } from './layers/rate-limit.ts'
 import { redirect } from './layers/redirect.ts'
-import { retry } from './layers/retry.ts'
-import { timeLeft } from './layers/time-left.ts'
 import type { AdapterPolicy } from './model/adapter-policy.ts'
-import type { Layer } from './model/dispatch.ts'
 import type { AuditLog, Clock, Routes } from './model/ports.ts'
 import { VERSION } from './model/version.ts'
-import { adapterStack, callStack, rehearsalStack } from './pipeline.ts'
+import { callStack, rehearsalStack } from './pipeline.ts'
 import { isGlobalUnicast } from './policy/address-rules.ts'
 import { planHop } from './policy/plan-hop.ts'
 import { createRetryBudget, type RetryBudget } from './policy/retry-budget.ts'
-import { createSlots } from './policy/slots.ts'
-import { createTokenBucket } from './policy/token-bucket.ts'
 import { composeHop } from './prepare/compose-hop.ts'
 import { resolveLocation } from './prepare/resolve-location.ts'
 import { prepareUrl } from './prepare/url.ts'
@@ -40,12 +33,11 @@ import { type Callers, createCallers } from './server/callers.ts'
 import type { Readiness } from './server/pages.ts'
 import { createServer, type HttpFace } from './server/server.ts'
 import { createSessions } from './sessions/sessions.ts'
+import { buildStack, type StackPorts } from './stacks.ts'
 import { openStores, type Stores, type StoresPorts } from './stores/open-stores.ts'
 import type { ProcessLogger } from './telemetry/logger.ts'
-import { createMetrics, type Metrics } from './telemetry/metrics.ts'
-import { createOriginTransport } from './transport/origin-transport.ts'
+import { createMetrics } from './telemetry/metrics.ts'
 import { createOwnListeners } from './transport/own-listeners.ts'
-import type { TransportPorts } from './transport/ports.ts'
 import { createRehearsal } from './transport/rehearsal.ts'
 import { createResolver } from './transport/resolver.ts'
 
@@ -79,16 +71,6 @@ interface Snapshot {
   /** For token requests. */
   readonly tokenRoutes: Routes
   readonly callers: Callers
-}
-
-/** What every stack is built with. */
-interface StackPorts {
-  readonly clock: Clock
-  readonly metrics: Metrics
-  readonly log: ProcessLogger
-  readonly rotation: BreakerRotation
-  readonly credentials: Layer
-  readonly transport: TransportPorts
 }
 
 export function createApp(config: Config, { log, clock = systemClock }: { log: ProcessLogger; clock?: Clock }): App {
@@ -202,44 +184,6 @@ export function createApp(config: Config, { log, clock = systemClock }: { log: P
   }
 }
 
-/** One adapter, one origin: its slots, its breaker, its bucket, its connections. */
-function buildStack(adapter: AdapterPolicy, origin: StackOrigin, budget: RetryBudget | null, ports: StackPorts): OriginStack {
-  const { clock, metrics, log, rotation } = ports
-  const slots = createSlots(adapter.limits)
-  const breaker: Breaker | null =
-    adapter.breaker === null
-      ? null
-      : createBreaker(adapter.breaker, { clock, meter: metrics, log, adapter: adapter.name, origin: origin.origin, rotation })
-  const bucket = adapter.limits.rate === null ? null : createTokenBucket(adapter.limits.rate, clock)
-  const transport = createOriginTransport(adapter, origin, ports.transport)
-  const stacked = adapterStack({
-    retry: retry(breaker ? { budget, refusalMs: breaker.refusalMs } : { budget }, { clock, random: Math.random, meter: metrics }),
-    rateLimit: rateLimit(bucket, { clock }),
-    breakerDoor: breaker?.door ?? passThrough,
-    bulkhead: bulkhead(slots, { clock }),
-    breaker: breaker?.layer ?? passThrough,
-    timeLeft: timeLeft(adapter.timeoutHeader, { clock }),
-    credentials: ports.credentials,
-  })
-  return {
-    dispatch: stacked(transport.dispatch),
-    sample: () => ({
-      origin: origin.origin,
-      breaker: breaker?.state() ?? null,
-      ...transport.sample(),
-      inFlight: slots.inUse,
-      queued: slots.queued,
-    }),
-    // An open breaker is state worth keeping: without it the next call would meet the sick host unguarded. A half-open one
-    // would wait for its probe for ever where nobody calls that host again.
-    busy: () => breaker?.state() === 'open',
-    async close() {
-      breaker?.shutdown()
-      await transport.close()
-    },
-  }
-}
-
 /** A call that cannot be recorded is not made; without the store many still can be. */
 function readiness(state: {
   readonly stores: Pick<Stores, 'kind' | 'healthy'>
@@ -250,8 +194,6 @@ function readiness(state: {
   if (state.audit.writable()) return { ready: true, degraded }
   return { ready: false, degraded: [...degraded, 'audit'], because: 'the audit trail cannot be written, and so no call is made' }
 }
-
-const passThrough: Layer = (next) => next
 
 function takeSnapshot(config: Config): Snapshot {
   const routes = createRoutes(config.adapters, config.ceilings, new Set(config.caBundles.keys()))

@@ -1,0 +1,72 @@
+// What stands for one adapter and one origin: slots, breaker, bucket and connections, joined in the pipeline's order. Which of
+// them there are at a time is the adapter pool's affair.
+import type { OriginStack, StackOrigin } from './adapters/adapter-pool.ts'
+import { type Breaker, type BreakerRotation, createBreaker } from './layers/breaker.ts'
+import { bulkhead } from './layers/bulkhead.ts'
+import { rateLimit } from './layers/rate-limit.ts'
+import { retry } from './layers/retry.ts'
+import { timeLeft } from './layers/time-left.ts'
+import type { AdapterPolicy } from './model/adapter-policy.ts'
+import type { Layer } from './model/dispatch.ts'
+import type { Clock, Logger, Meter } from './model/ports.ts'
+import { adapterStack } from './pipeline.ts'
+import type { RetryBudget } from './policy/retry-budget.ts'
+import { createSlots } from './policy/slots.ts'
+import { createTokenBucket } from './policy/token-bucket.ts'
+import { createOriginTransport } from './transport/origin-transport.ts'
+import type { TransportPorts } from './transport/ports.ts'
+
+/** What every stack is built with. */
+export interface StackPorts {
+  readonly clock: Clock
+  readonly metrics: Meter
+  readonly log: Logger
+  readonly rotation: BreakerRotation
+  readonly credentials: Layer
+  readonly transport: TransportPorts
+}
+
+const passThrough: Layer = (next) => next
+
+/** One adapter, one origin: its slots, its breaker, its bucket, its connections. */
+export function buildStack(
+  adapter: AdapterPolicy,
+  origin: StackOrigin,
+  budget: RetryBudget | null,
+  ports: StackPorts,
+): OriginStack {
+  const { clock, metrics, log, rotation } = ports
+  const slots = createSlots(adapter.limits)
+  const breaker: Breaker | null =
+    adapter.breaker === null
+      ? null
+      : createBreaker(adapter.breaker, { clock, meter: metrics, log, adapter: adapter.name, origin: origin.origin, rotation })
+  const bucket = adapter.limits.rate === null ? null : createTokenBucket(adapter.limits.rate, clock)
+  const transport = createOriginTransport(adapter, origin, ports.transport)
+  const stacked = adapterStack({
+    retry: retry(breaker ? { budget, refusalMs: breaker.refusalMs } : { budget }, { clock, random: Math.random, meter: metrics }),
+    rateLimit: rateLimit(bucket, { clock }),
+    breakerDoor: breaker?.door ?? passThrough,
+    bulkhead: bulkhead(slots, { clock }),
+    breaker: breaker?.layer ?? passThrough,
+    timeLeft: timeLeft(adapter.timeoutHeader, { clock }),
+    credentials: ports.credentials,
+  })
+  return {
+    dispatch: stacked(transport.dispatch),
+    sample: () => ({
+      origin: origin.origin,
+      breaker: breaker?.state() ?? null,
+      ...transport.sample(),
+      inFlight: slots.inUse,
+      queued: slots.queued,
+    }),
+    // An open breaker is state worth keeping: without it the next call would meet the sick host unguarded. A half-open one
+    // would wait for its probe for ever where nobody calls that host again.
+    busy: () => breaker?.state() === 'open',
+    async close() {
+      breaker?.shutdown()
+      await transport.close()
+    },
+  }
+}
