@@ -24,6 +24,7 @@ import type { AuditLog, Clock, Routes } from './model/ports.ts'
 import { VERSION } from './model/version.ts'
 import { callStack, rehearsalStack } from './pipeline.ts'
 import { isGlobalUnicast } from './policy/address-rules.ts'
+import { createOverrides } from './policy/overrides.ts'
 import { planHop } from './policy/plan-hop.ts'
 import { createRetryBudget, type RetryBudget } from './policy/retry-budget.ts'
 import { composeHop } from './prepare/compose-hop.ts'
@@ -84,6 +85,7 @@ export function createApp(config: Config, { log, clock = systemClock }: { log: P
   const resolver = createResolver({ servers: config.dns.servers, clock, meter: metrics })
   const rotation = createBreakerRotation(clock)
   const own = createOwnListeners()
+  const overrides = createOverrides(clock)
   const mountedOn = (url: string): AdapterPolicy | null => adapterFor(url, snapshot.routes)
   const tokens = createTokenExchange({ gateway: { call: (incoming) => gateway.call(incoming) }, mountedOn })
   const attach = credentials({ secrets, schemes: SCHEMES, clock, exchange: tokens.exchange })
@@ -94,6 +96,7 @@ export function createApp(config: Config, { log, clock = systemClock }: { log: P
     log,
     rotation,
     credentials: attach,
+    overrides,
     transport: {
       clock,
       meter: metrics,

@@ -1,7 +1,8 @@
 // What stands for one adapter and one origin: slots, breaker, bucket and connections, joined in the pipeline's order. Which of
 // them there are at a time is the adapter pool's affair.
 import type { OriginStack, StackOrigin } from './adapters/adapter-pool.ts'
-import { type Breaker, type BreakerRotation, createBreaker } from './layers/breaker.ts'
+import { configuredName } from './adapters/twin-routes.ts'
+import { type Breaker, type BreakerRotation, createBreaker, createForcedDoor } from './layers/breaker.ts'
 import { bulkhead } from './layers/bulkhead.ts'
 import { rateLimit } from './layers/rate-limit.ts'
 import { retry } from './layers/retry.ts'
@@ -10,6 +11,7 @@ import type { AdapterPolicy } from './model/adapter-policy.ts'
 import type { Layer } from './model/dispatch.ts'
 import type { Clock, Logger, Meter } from './model/ports.ts'
 import { adapterStack } from './pipeline.ts'
+import type { Overrides } from './policy/overrides.ts'
 import type { RetryBudget } from './policy/retry-budget.ts'
 import { createSlots } from './policy/slots.ts'
 import { createTokenBucket } from './policy/token-bucket.ts'
@@ -23,6 +25,7 @@ export interface StackPorts {
   readonly log: Logger
   readonly rotation: BreakerRotation
   readonly credentials: Layer
+  readonly overrides: Pick<Overrides, 'over'>
   readonly transport: TransportPorts
 }
 
@@ -37,16 +40,16 @@ export function buildStack(
 ): OriginStack {
   const { clock, metrics, log, rotation } = ports
   const slots = createSlots(adapter.limits)
+  const forced = ports.overrides.over(configuredName(adapter.name), origin.origin)
+  const forcedPorts = { clock, adapter: adapter.name, origin: origin.origin, forced }
   const breaker: Breaker | null =
-    adapter.breaker === null
-      ? null
-      : createBreaker(adapter.breaker, { clock, meter: metrics, log, adapter: adapter.name, origin: origin.origin, rotation })
+    adapter.breaker === null ? null : createBreaker(adapter.breaker, { ...forcedPorts, meter: metrics, log, rotation })
   const bucket = adapter.limits.rate === null ? null : createTokenBucket(adapter.limits.rate, clock)
   const transport = createOriginTransport(adapter, origin, ports.transport)
   const stacked = adapterStack({
     retry: retry(breaker ? { budget, refusalMs: breaker.refusalMs } : { budget }, { clock, random: Math.random, meter: metrics }),
     rateLimit: rateLimit(bucket, { clock }),
-    breakerDoor: breaker?.door ?? passThrough,
+    breakerDoor: breaker?.door ?? createForcedDoor(forcedPorts),
     bulkhead: bulkhead(slots, { clock }),
     breaker: breaker?.layer ?? passThrough,
     timeLeft: timeLeft(adapter.timeoutHeader, { clock }),
@@ -56,14 +59,14 @@ export function buildStack(
     dispatch: stacked(transport.dispatch),
     sample: () => ({
       origin: origin.origin,
-      breaker: breaker?.state() ?? null,
+      breaker: breaker?.state() ?? forced()?.state ?? null,
       ...transport.sample(),
       inFlight: slots.inUse,
       queued: slots.queued,
     }),
     // An open breaker is state worth keeping: without it the next call would meet the sick host unguarded. A half-open one
     // would wait for its probe for ever where nobody calls that host again.
-    busy: () => breaker?.state() === 'open',
+    busy: () => breaker?.tripped() ?? false,
     async close() {
       breaker?.shutdown()
       await transport.close()

@@ -22,3 +22,9 @@ export function createTwinRoutes(routes: Routes, suffix: string): Routes {
     },
   }
 }
+
+/** The name that an adapter or its twin has in the configuration: no such name holds a colon, and a twin's has one. */
+export function configuredName(name: string): string {
+  const colon = name.indexOf(':')
+  return colon < 0 ? name : name.slice(0, colon)
+}

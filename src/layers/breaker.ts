@@ -5,11 +5,11 @@ import { EventEmitter } from 'node:events'
 import CircuitBreaker from 'opossum'
 import { GatewayError } from '../errors/gateway-error.ts'
 import type { BreakerPolicy } from '../model/adapter-policy.ts'
+import type { Override } from '../model/breaker-override.ts'
 import type { Layer } from '../model/dispatch.ts'
 import type { BreakerState } from '../model/envelope.ts'
 import type { Clock, Logger, Meter } from '../model/ports.ts'
 import { type Health, healthOfError, healthOfStatus } from '../policy/classify.ts'
-import { createForcedState } from '../policy/forced-state.ts'
 
 export interface Breaker {
   state(): BreakerState
@@ -19,21 +19,23 @@ export interface Breaker {
   readonly door: Layer
   /** Admits, judges and counts. */
   readonly layer: Layer
-  /**
-   * Stands above the breaker's own state until lifted (null) or until `until` (wall clock, ms since 1970; null: until lifted).
-   * Forced open refuses every call, forced closed admits every call; neither counts any.
-   */
-  force(state: 'open' | 'closed' | null, until: number | null): void
+  /** Whether the breaker itself has tripped, whatever stands over it. */
+  tripped(): boolean
   /** Frees its timers; what is still in flight passes uncounted. */
   shutdown(): void
 }
 
-export interface BreakerPorts {
+/** What an operator set by hand, which stands above the breaker's own state; asked at every call. */
+export interface ForcedPorts {
   readonly clock: Clock
-  readonly meter: Meter
-  readonly log: Logger
   readonly adapter: string
   readonly origin: string
+  readonly forced: () => Override | null
+}
+
+export interface BreakerPorts extends ForcedPorts {
+  readonly meter: Meter
+  readonly log: Logger
   readonly rotation: BreakerRotation
 }
 
@@ -93,7 +95,7 @@ interface Ticket {
 const UNCOUNTED: Ticket = { epoch: -1, probe: false }
 
 export function createBreaker(policy: BreakerPolicy, ports: BreakerPorts): Breaker {
-  const { clock } = ports
+  const { clock, forced } = ports
   const circuit = new CircuitBreaker(report, {
     name: ports.origin,
     timeout: false,
@@ -106,7 +108,6 @@ export function createBreaker(policy: BreakerPolicy, ports: BreakerPorts): Break
     enableSnapshots: false,
     rotateBucketController: ports.rotation.controllerFor(policy.windowMs),
   })
-  const force = createForcedState(clock)
   const probes = { out: 0, good: 0 }
   let counting: Ticket = { epoch: 0, probe: false }
   let probing: Ticket = { epoch: 0, probe: true }
@@ -114,7 +115,7 @@ export function createBreaker(policy: BreakerPolicy, ports: BreakerPorts): Break
   let shown: BreakerState = 'closed'
 
   const state = (): BreakerState => {
-    const now = force.state() ?? ownState(circuit)
+    const now = forced()?.state ?? ownState(circuit)
     if (now !== shown) {
       announce(shown, now, ports)
       shown = now
@@ -144,12 +145,12 @@ export function createBreaker(policy: BreakerPolicy, ports: BreakerPorts): Break
       case 'half-open':
         return probes.out + probes.good < policy.probes ? 0 : PATIENCE_MS
       case 'open':
-        return force.remainingMs(PATIENCE_MS) ?? Math.max(1, Math.ceil(openedAt + policy.openForMs - clock.now()))
+        return forcedMs(ports) ?? Math.max(1, Math.ceil(openedAt + policy.openForMs - clock.now()))
     }
   }
 
   const admit = (): Ticket => {
-    if (force.state() !== null) return UNCOUNTED
+    if (forced() !== null) return UNCOUNTED
     if (!circuit.halfOpen) return counting
     probes.out++
     return probing
@@ -159,7 +160,7 @@ export function createBreaker(policy: BreakerPolicy, ports: BreakerPorts): Break
   const settle = (ticket: Ticket, health: Health): void => {
     if (ticket.epoch !== counting.epoch || circuit.isShutdown) return
     if (ticket.probe && circuit.halfOpen) settleProbe(health)
-    else if (!ticket.probe && circuit.closed && health !== 'neutral' && force.state() === null) {
+    else if (!ticket.probe && circuit.closed && health !== 'neutral' && forced() === null) {
       circuit.fire(health === 'success').catch(ignore)
     }
   }
@@ -201,10 +202,7 @@ export function createBreaker(policy: BreakerPolicy, ports: BreakerPorts): Break
     refusalMs,
     door,
     layer,
-    force(forced, until) {
-      force.set(forced, until)
-      state()
-    },
+    tripped: () => circuit.opened,
     shutdown: () => circuit.shutdown(),
   }
 }
@@ -227,7 +225,32 @@ function announce(from: BreakerState, to: BreakerState, { adapter, origin, meter
   log.log(to === 'open' ? 'warn' : 'info', 'breaker moved', { adapter, origin, from, to })
 }
 
-function refusal(state: BreakerState, retryAfter: number, { adapter, origin }: BreakerPorts): GatewayError {
+/** For an adapter without a breaker: an operator can still shut it. */
+export function createForcedDoor(ports: ForcedPorts): Layer {
+  return (next) => (request, context) => {
+    if (ports.forced()?.state !== 'open') return next(request, context)
+    context.trail.breaker = 'open'
+    return Promise.reject(refusal('open', forcedMs(ports) ?? PATIENCE_MS, ports))
+  }
+}
+
+/** How long what an operator set still stands; null: nothing is set. */
+function forcedMs({ clock, forced }: ForcedPorts): number | null {
+  const override = forced()
+  if (override === null) return null
+  return override.until === null ? PATIENCE_MS : Math.max(1, override.until - clock.date())
+}
+
+function refusal(state: BreakerState, retryAfter: number, { adapter, origin, forced }: ForcedPorts): GatewayError {
+  const override = forced()
+  if (override?.state === 'open') {
+    const end = override.until === null ? 'it is lifted' : new Date(override.until).toISOString()
+    return new GatewayError(
+      'BreakerOpen',
+      `the circuit breaker of adapter "${adapter}" for ${origin} was forced open by ${override.by}: ${override.reason}; it stays so until ${end}`,
+      { retryAfter },
+    )
+  }
   const until = state === 'open' ? `for another ${retryAfter} ms` : 'but for the probes that are on their way'
   return new GatewayError(
     'BreakerOpen',

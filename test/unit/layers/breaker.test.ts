@@ -2,10 +2,11 @@ import assert from 'node:assert/strict'
 import { afterEach, beforeEach, mock, test } from 'node:test'
 import fc from 'fast-check'
 import { GatewayError } from '../../../src/errors/gateway-error.ts'
-import { type Breaker, createBreaker, createBreakerRotation } from '../../../src/layers/breaker.ts'
+import { type Breaker, createBreaker, createBreakerRotation, createForcedDoor } from '../../../src/layers/breaker.ts'
 import type { BreakerPolicy } from '../../../src/model/adapter-policy.ts'
 import { stack } from '../../../src/model/dispatch.ts'
 import type { LogLevel } from '../../../src/model/ports.ts'
+import { createOverrides } from '../../../src/policy/overrides.ts'
 import { aContext, aMeter, aRequest, aResponse } from '../../support/builders.ts'
 import { createFakeClock, settle } from '../../support/fake-clock.ts'
 import { held, type ScriptLine, scripted, watch } from '../../support/scripted-dispatch.ts'
@@ -34,7 +35,14 @@ function build(over: Partial<BreakerPolicy> = {}) {
   const log = { log: (level: LogLevel, event: string, fields: unknown) => lines.push([level, event, fields]) }
   const rotation = createBreakerRotation(clock)
   const origin = 'https://api.example.com'
-  const breaker = createBreaker(policy, { clock, meter, log, adapter: 'example', origin, rotation })
+  const overrides = createOverrides(clock)
+  const forced = overrides.over('example', origin)
+  const breaker = createBreaker(policy, { clock, meter, log, adapter: 'example', origin, rotation, forced })
+  const force = (state: 'open' | 'closed' | null, until: number | null): void =>
+    overrides.set(
+      { adapter: 'example', origin: null },
+      state && { state, by: 'ops', reason: 'maintenance', since: clock.date(), until },
+    )
   const advance = async (ms: number) => {
     for (let left = ms; left > 0; left -= 500) {
       mock.timers.tick(Math.min(500, left))
@@ -50,7 +58,7 @@ function build(over: Partial<BreakerPolicy> = {}) {
     for (const line of outcomes) call(line)
     await settle()
   }
-  return { clock, meter, lines, rotation, breaker, advance, call, run }
+  return { clock, meter, lines, rotation, breaker, advance, call, run, force }
 }
 
 const typeOf = (result: { error?: unknown }): string | undefined => (result.error as GatewayError | undefined)?.type
@@ -298,12 +306,13 @@ test('each transition is logged and counted once', async () => {
 })
 
 test('forced open refuses a healthy host until it is lifted', async () => {
-  const { call, breaker, meter } = build()
-  breaker.force('open', null)
+  const { call, force, meter } = build()
+  force('open', null)
   const refused = call(GOOD)
   await settle()
   assert.equal(typeOf(refused.result), 'BreakerOpen')
-  breaker.force(null, null)
+  assert.match((refused.result.error as GatewayError).message, /forced open by ops: maintenance; it stays so until it is lifted$/)
+  force(null, null)
   const passed = call(GOOD)
   await settle()
   assert.equal(passed.result.value, GOOD)
@@ -314,38 +323,59 @@ test('forced open refuses a healthy host until it is lifted', async () => {
 })
 
 test('forced open for a time says how long, and ends by itself', async () => {
-  const { clock, advance, call, breaker } = build()
-  breaker.force('open', clock.date() + 5000)
+  const { clock, advance, call, breaker, force } = build()
+  force('open', clock.date() + 5000)
   await advance(2000)
   const refused = call(GOOD)
   await settle()
   assert.equal((refused.result.error as GatewayError).retryAfter, 3000)
+  assert.match((refused.result.error as GatewayError).message, /until 2026-01-01T00:00:05\.000Z$/)
   await advance(3000)
   assert.equal(breaker.state(), 'closed')
 })
 
 test('forced closed lets calls through an open breaker, and counts none of them', async () => {
-  const { run, call, breaker } = build()
+  const { run, call, breaker, force } = build()
   await run(BAD, BAD, BAD, BAD)
-  breaker.force('closed', null)
+  force('closed', null)
   await run(BAD, BAD, BAD, BAD, BAD)
   const passed = call(GOOD)
   await settle()
   assert.deepEqual([passed.result.value, passed.context.trail.breaker], [GOOD, 'closed'])
-  breaker.force(null, null)
+  force(null, null)
   assert.equal(breaker.state(), 'open')
 })
 
 test('a call that was under way when the breaker was forced closed is not counted either', async () => {
-  const { call, breaker } = build()
+  const { call, breaker, force } = build()
   const upstream = held()
   for (let i = 0; i < 4; i++) call(upstream.line)
   await settle()
-  breaker.force('closed', null)
+  force('closed', null)
   for (let i = 0; i < 4; i++) upstream.answer(BAD)
   await settle()
-  breaker.force(null, null)
+  force(null, null)
   assert.equal(breaker.state(), 'closed')
+})
+
+test('an adapter without a breaker can be forced open too', async () => {
+  const clock = createFakeClock()
+  const overrides = createOverrides(clock)
+  const forced = overrides.over('example', 'https://api.example.com')
+  const door = createForcedDoor({ clock, adapter: 'example', origin: 'https://api.example.com', forced })
+  const call = () => watch(door(scripted(GOOD).dispatch)(aRequest(), aContext()))
+  overrides.set(
+    { adapter: 'example', origin: null },
+    { state: 'open', by: 'ops', reason: 'maintenance', since: clock.date(), until: clock.date() + 1000 },
+  )
+  const refused = call()
+  await settle()
+  const error = refused.error as GatewayError
+  assert.deepEqual([error.type, error.retryAfter], ['BreakerOpen', 1000])
+  await clock.advance(1000)
+  const passed = call()
+  await settle()
+  assert.equal(passed.value, GOOD)
 })
 
 test('after shutdown nothing is left running, and what is in flight still ends', async () => {
@@ -366,7 +396,7 @@ test('all breakers of one window share one timer', () => {
   const build = (windowMs: number) =>
     createBreaker(
       { ...POLICY, windowMs },
-      { clock, meter: aMeter(), log: { log: () => {} }, adapter: 'a', origin: 'o', rotation },
+      { clock, meter: aMeter(), log: { log: () => {} }, adapter: 'a', origin: 'o', rotation, forced: () => null },
     )
   const breakers = [...Array.from({ length: 20 }, () => build(10_000)), build(5000)]
   assert.equal(clock.pending, 2)

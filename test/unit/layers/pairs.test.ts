@@ -34,7 +34,15 @@ function build(breakerPolicy: Partial<BreakerPolicy> = {}, rules: Partial<RetryP
     ...breakerPolicy,
   }
   const rotation = createBreakerRotation(clock)
-  const breaker = createBreaker(policy, { clock, meter, log: { log: () => {} }, adapter: 'example', origin: 'o', rotation })
+  const breaker = createBreaker(policy, {
+    clock,
+    meter,
+    log: { log: () => {} },
+    adapter: 'example',
+    origin: 'o',
+    rotation,
+    forced: () => null,
+  })
   const slots = createSlots({ concurrency: 1, queue: 5 })
   const layers = adapterStack({
     retry: retry({ budget: null, refusalMs: breaker.refusalMs }, { clock, meter, random: () => 0.5 }),
