@@ -71,16 +71,15 @@ export function openTokenCredential(compose: (clock: Clock) => TokenRequest | Pr
       return { headers: [{ name: 'Authorization', value: `Bearer ${token.value}`, masked: 'Bearer ***' }], query: null }
     },
     dialogue: {
-      inHistory: false,
-      challenged(request, _response, answered) {
+      heard(request, { status }, answered) {
+        if (status !== 401 || answered > 0 || !request.plan.repeatable) return null
         const sent = carried.get(request)
-        if (answered > 0 || !request.plan.repeatable || sent === undefined) return false
-        if (sent !== token) return true // somebody has renewed it meanwhile
-        if (now() - sent.obtainedAt < PAUSE_MS) return false
+        if (sent === undefined) return null
+        if (sent !== token) return 'renewed' // somebody has renewed it meanwhile
+        if (now() - sent.obtainedAt < PAUSE_MS) return null
         sent.refused = true
-        return true
+        return 'renewed'
       },
-      accepted() {},
     },
   }
 }

@@ -59,6 +59,19 @@ export function credentials({ secrets, schemes, clock, exchange }: CredentialPor
     return unlessCancelled(shared, cancellation).finally(() => trail.waited(clock.now() - from, 'renewed credential'))
   }
 
+  /** Obtained where it must be, then injected and sent; once for each time that the request goes out. */
+  const sendWith = async (credential: OpenCredential, request: HopRequest, next: Dispatch, context: CallContext) => {
+    const obtained = obtain(credential, request.plan.credential, context)
+    if (obtained) await obtained
+    const injection = credential.inject(request)
+    try {
+      return await send(request, injection, next, context)
+    } catch (error) {
+      credential.dialogue?.failed?.(request)
+      throw error
+    }
+  }
+
   return (next) => async (request, context) => {
     const choice = request.plan.credential
     if (choice.kind === 'none') {
@@ -74,14 +87,8 @@ export function credentials({ secrets, schemes, clock, exchange }: CredentialPor
       credential = openStored(secret, request, context)
     }
     const bare = withoutCallersOwn(request, context)
-    const obtained = obtain(credential, choice, context)
-    if (obtained) await obtained
-    const sent = send(bare, credential.inject(bare), next, context)
-    if (!credential.dialogue) return sent
-    return converse(credential.dialogue, bare, await sent, context, async (again) => {
-      await obtain(credential, choice, context)
-      return send(again, credential.inject(again), next, context)
-    })
+    const sendOnce = (again: HopRequest): Promise<UpstreamResponse> => sendWith(credential, again, next, context)
+    return credential.dialogue ? converse(credential.dialogue, bare, context, sendOnce) : sendOnce(bare)
   }
 }
 
@@ -91,27 +98,25 @@ function send(request: HopRequest, injection: Injection, next: Dispatch, context
   return next(attached, context)
 }
 
-/** The cookies of each 401 that is answered go out with the answer, as in Requests. */
+/** The cookies of each answer that has a sequel go out with it, as in Requests. */
 async function converse(
   dialogue: Dialogue,
   first: HopRequest,
-  challenge: UpstreamResponse,
   context: CallContext,
-  sendAgain: (request: HopRequest) => Promise<UpstreamResponse>,
+  sendOnce: (request: HopRequest) => Promise<UpstreamResponse>,
 ): Promise<UpstreamResponse> {
   let request = first
-  let response = challenge
-  for (let answered = 0; response.status === 401 && dialogue.challenged(request, response, answered); answered++) {
+  for (let answered = 0; ; answered++) {
+    const response = await sendOnce(request)
+    const sequel = dialogue.heard(request, response, answered)
+    if (sequel === null) return response
     context.cancellation.throwIfCancelled()
     const { status, reason, rawHeaders, elapsed } = response
-    if (dialogue.inHistory)
+    if (sequel === 'challenge')
       context.trail.history.push({ method: request.method, status, reason, url: request.url.href, rawHeaders, elapsed })
     request = takeCookies(request, rawHeaders, context)
     context.trail.waited(0, 'renewed credential')
-    response = await sendAgain(request)
   }
-  if (response.status !== 401) dialogue.accepted(request, response)
-  return response
 }
 
 function withInjection(request: HopRequest, injection: Injection): HopRequest {

@@ -21,14 +21,19 @@ export interface Injection {
 
 export const NO_INJECTION: Injection = { headers: [], query: null }
 
-/** A scheme's talk with an upstream that challenges (RFC 9110 §11.6.1). */
+/**
+ * What follows from an answer. null: it stands. Else the request goes out again with a new `inject`: 'challenge' where that
+ * answers what the upstream asked (the 401 then stands in the envelope's `history`, as Requests has it for digest), 'renewed'
+ * where the credential is another one now.
+ */
+export type Sequel = null | 'challenge' | 'renewed'
+
+/** What a scheme makes of the outcome of each request that it was injected into (RFC 9110 §11.6.1). */
 export interface Dialogue {
-  /** After a 401: takes the challenge in. True where the request should go out again with a new `inject`. `answered`: how often already. */
-  challenged(request: HopRequest, response: UpstreamResponse, answered: number): boolean
-  /** After any other answer: what the upstream says about next time. */
-  accepted(request: HopRequest, response: UpstreamResponse): void
-  /** Each 401 that is answered stands in the envelope's `history`, as Requests has it for digest. */
-  readonly inHistory: boolean
+  /** Any answer, whatever its status. `answered`: how often the request has gone out again already. */
+  heard(request: HopRequest, response: UpstreamResponse, answered: number): Sequel
+  /** No answer came: a connection failure, a time limit, a hang-up. Absent: it says nothing of the credential. */
+  failed?(request: HopRequest): void
 }
 
 /** A request of the gateway's own to a token endpoint (RFC 6749 §3.2). Holds secrets: never log or serialise one. */
@@ -68,7 +73,7 @@ export interface OpenCredential {
   obtain?(errand: Errand): Promise<void> | null
   /** Asked exactly once per request sent. */
   inject(request: HopRequest): Injection
-  /** null: the scheme answers no challenge. */
+  /** null: nothing follows from any answer. */
   readonly dialogue: Dialogue | null
 }
 

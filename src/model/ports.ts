@@ -189,6 +189,12 @@ export interface Meter {
   insecure(adapter: string): void
   storeHealthy(store: string, healthy: boolean): void
   auditFailed(): void
+  /** `shared`: another replica had renewed it already. */
+  tokenRenewed(renewal: {
+    readonly scheme: SecretScheme
+    readonly outcome: 'renewed' | 'shared' | 'failed'
+    readonly seconds: number
+  }): void
 }
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'fatal'
@@ -259,14 +265,14 @@ export interface CallerKeys {
   isKey(value: string): boolean
 }
 
-/** Small texts kept under a key with an expiry, changed only by compare-and-set. Rejects with Overloaded where the store is away. */
+/** Small texts kept under a key, most with an expiry, changed only by compare-and-set. Rejects with Overloaded where the store is away. */
 export interface KeyValueStore {
   /** null: no such key, or expired. */
   get(key: string): Promise<{ readonly value: string; readonly version: number } | null>
   /**
    * Writes where the stored version is still `ifVersion` (null: where there is no such key). False: somebody else was first.
-   * The expiry starts anew with each write.
+   * The expiry starts anew with each write. `ttlMs` null: none, it is kept until it is deleted.
    */
-  put(key: string, value: string, options: { readonly ttlMs: number; readonly ifVersion: number | null }): Promise<boolean>
+  put(key: string, value: string, options: { readonly ttlMs: number | null; readonly ifVersion: number | null }): Promise<boolean>
   delete(key: string): Promise<void>
 }

@@ -3,6 +3,9 @@
 import type { Clock, KeyValueStore } from '../model/ports.ts'
 import type { EmbeddedStore } from './embedded.ts'
 
+/** Of what has no expiry; the column wants a number. */
+const NEVER = Number.MAX_SAFE_INTEGER
+
 export function createEmbeddedValues(store: EmbeddedStore, clock: Clock): KeyValueStore {
   const find = (key: string): { value: string; version: number } | null => {
     const row = store.prepare('SELECT value, version FROM kv WHERE key = ? AND expires > ?').get(key, clock.date())
@@ -19,7 +22,7 @@ export function createEmbeddedValues(store: EmbeddedStore, clock: Clock): KeyVal
         const next = version === null ? now : version + 1
         store
           .prepare('INSERT OR REPLACE INTO kv (key, value, version, expires) VALUES (?, ?, ?, ?)')
-          .run(key, value, next, now + ttlMs)
+          .run(key, value, next, ttlMs === null ? NEVER : now + ttlMs)
         return true
       }),
     delete: (key) =>

@@ -1,4 +1,4 @@
-// Small texts with an expiry in Redis: a hash of value and version under kv:KEY. Versions never repeat for a key that expired
+// Small texts in Redis, most with an expiry: a hash of value and version under kv:KEY. Versions never repeat for a key that expired
 // and came again, since they begin at the server's clock.
 import type { KeyValueStore } from '../model/ports.ts'
 import type { RedisConnection, RedisScript } from './redis.ts'
@@ -17,7 +17,7 @@ const PUT: RedisScript = {
       local first = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
       redis.call('HSET', KEYS[1], 'value', ARGV[1], 'version', first)
     end
-    redis.call('PEXPIRE', KEYS[1], ARGV[2])
+    if ARGV[2] == '' then redis.call('PERSIST', KEYS[1]) else redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
     return 1`,
 }
 
@@ -29,7 +29,8 @@ export function createRedisValues(redis: RedisConnection): KeyValueStore {
       const [version, value] = (await redis.run(GET, `kv:${key}`)) as [string | null, string | null]
       return version === null || value === null ? null : { version: Number(version), value }
     },
-    put: async (key, value, { ttlMs, ifVersion }) => (await redis.run(PUT, `kv:${key}`, value, ttlMs, ifVersion ?? '')) === 1,
+    put: async (key, value, { ttlMs, ifVersion }) =>
+      (await redis.run(PUT, `kv:${key}`, value, ttlMs ?? '', ifVersion ?? '')) === 1,
     async delete(key) {
       await redis.run(DELETE, `kv:${key}`)
     },

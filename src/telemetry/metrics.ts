@@ -76,6 +76,8 @@ export function createMetrics(options: MetricsOptions): Metrics {
   const insecure = counter(SERIES.insecure)
   const storeHealthy = gauge(SERIES.storeHealthy)
   const auditFailures = counter(SERIES.auditFailures)
+  const tokenRenewals = counter(SERIES.tokenRenewals)
+  const tokenSeconds = histogram(SERIES.tokenSeconds)
   gauge(SERIES.build).set({ version: options.version, node: process.versions.node }, 1)
   const simple = { connections: gauge(SERIES.connections), inFlight: gauge(SERIES.inFlight) }
   const samplers = new Map<keyof typeof simple, () => number>()
@@ -127,6 +129,10 @@ export function createMetrics(options: MetricsOptions): Metrics {
     insecure: (adapter) => insecure.inc({ adapter: labelsOf(adapter).adapter }),
     storeHealthy: (store, healthy) => storeHealthy.set({ store: known(store, STORES) }, healthy ? 1 : 0),
     auditFailed: () => auditFailures.inc(),
+    tokenRenewed({ scheme, outcome, seconds }) {
+      tokenRenewals.inc({ scheme, outcome })
+      tokenSeconds.observe({ scheme }, seconds)
+    },
     register: (name, sampler) => void samplers.set(name, sampler),
     watchAdapters(sampler) {
       adapterSampler = sampler

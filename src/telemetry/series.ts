@@ -131,6 +131,19 @@ export const SERIES = {
     help: 'Audit records that could not be written; unless audit.durability is best-effort their calls were refused.',
     labels: [],
   },
+  tokenRenewals: {
+    name: 'sallyport_token_renewals_total',
+    type: 'counter',
+    help: 'Access tokens renewed, by scheme: renewed (asked of the endpoint), shared (another replica had it already), failed.',
+    labels: ['scheme', 'outcome'],
+  },
+  tokenSeconds: {
+    name: 'sallyport_token_renewal_duration_seconds',
+    type: 'histogram',
+    help: 'Renewals of access tokens, failed ones included: the store, the wait for another replica and the endpoint.',
+    labels: ['scheme'],
+    buckets: CALL_SECONDS,
+  },
   connections: {
     name: 'sallyport_http_connections',
     type: 'gauge',

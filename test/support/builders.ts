@@ -182,5 +182,6 @@ export function aMeter(): Meter & { readonly deeds: [string, ...unknown[]][] } {
     insecure: note('insecure'),
     storeHealthy: note('storeHealthy'),
     auditFailed: note('auditFailed'),
+    tokenRenewed: note('tokenRenewed'),
   }
 }

@@ -37,6 +37,20 @@ function openDigest(username: string, password: string, newCnonce: () => string)
     sessions.set(origin, { challenge, cnonce: newCnonce(), used: 0 })
   }
 
+  const challenged = ({ url }: HopRequest, response: UpstreamResponse, answered: number): boolean => {
+    const challenge = chooseChallenge(parseChallenges(headerValue(response.rawHeaders, 'www-authenticate') ?? ''))
+    const worthwhile = challenge !== null && answered < MAX_ANSWERS && (answered === 0 || challenge.stale)
+    if (worthwhile) begin(url.origin, challenge)
+    else sessions.delete(url.origin)
+    return worthwhile
+  }
+  const accepted = ({ url }: HopRequest, response: UpstreamResponse): void => {
+    const session = sessions.get(url.origin)
+    const info = session ? headerValue(response.rawHeaders, 'authentication-info') : undefined
+    const nonce = info ? parseParams(info).get('nextnonce') : undefined
+    if (session && nonce && nonce !== session.challenge.nonce) begin(url.origin, { ...session.challenge, nonce, stale: false })
+  }
+
   return {
     inject({ method, url, body }: HopRequest): Injection {
       const session = sessions.get(url.origin)
@@ -47,20 +61,10 @@ function openDigest(username: string, password: string, newCnonce: () => string)
       return { headers: [{ name: 'Authorization', value, masked: 'Digest ***' }], query: null }
     },
     dialogue: {
-      inHistory: true,
-      challenged({ url }: HopRequest, response: UpstreamResponse, answered: number): boolean {
-        const challenge = chooseChallenge(parseChallenges(headerValue(response.rawHeaders, 'www-authenticate') ?? ''))
-        const worthwhile = challenge !== null && answered < MAX_ANSWERS && (answered === 0 || challenge.stale)
-        if (worthwhile) begin(url.origin, challenge)
-        else sessions.delete(url.origin)
-        return worthwhile
-      },
-      accepted({ url }: HopRequest, response: UpstreamResponse): void {
-        const session = sessions.get(url.origin)
-        const info = session ? headerValue(response.rawHeaders, 'authentication-info') : undefined
-        const nonce = info ? parseParams(info).get('nextnonce') : undefined
-        if (session && nonce && nonce !== session.challenge.nonce)
-          begin(url.origin, { ...session.challenge, nonce, stale: false })
+      heard(request, response, answered) {
+        if (response.status === 401) return challenged(request, response, answered) ? 'challenge' : null
+        accepted(request, response)
+        return null
       },
     },
   }

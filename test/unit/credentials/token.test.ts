@@ -44,7 +44,7 @@ function scene(compose: () => TokenRequest | Promise<TokenRequest> = () => REQUE
     },
     sent: (request: HopRequest = aRequest()) => credential.inject(request).headers[0]?.value,
     refused: (request: HopRequest, answered = 0) =>
-      credential.dialogue?.challenged(request, aResponse({ status: 401 }), answered) ?? false,
+      credential.dialogue?.heard(request, aResponse({ status: 401 }), answered) === 'renewed',
   }
 }
 

@@ -10,7 +10,7 @@ const TTL = 60_000
 
 /** A store in memory that counts, and can be made to lose every race. */
 function aStore() {
-  const entries = new Map<string, { value: string; version: number; ttlMs: number }>()
+  const entries = new Map<string, { value: string; version: number; ttlMs: number | null }>()
   const count = { get: 0, put: 0, lost: 0 }
   const hooks = { beforePut: async (_key: string): Promise<void> => {} }
   const store: KeyValueStore = {

@@ -131,6 +131,18 @@ for (const [kind, make, pass] of VALUES)
       await pass(50)
       assert.equal((await store.get('long'))?.value, '2')
     })
+
+    test('without an expiry it is kept, and whether it has one is said anew at each write', async () => {
+      const store = make()
+      await store.put('kept', '1', { ttlMs: 40, ifVersion: null })
+      const version = async (): Promise<number | null> => (await store.get('kept'))?.version ?? null
+      assert.equal(await store.put('kept', '2', { ttlMs: null, ifVersion: await version() }), true)
+      await pass(60)
+      assert.equal((await store.get('kept'))?.value, '2')
+      assert.equal(await store.put('kept', '3', { ttlMs: 40, ifVersion: await version() }), true)
+      await pass(60)
+      assert.equal(await store.get('kept'), null)
+    })
   })
 
 const IDEMPOTENCY: [string, () => IdempotencyStore, (ms: number) => Promise<void>][] = [

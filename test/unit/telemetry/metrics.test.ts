@@ -53,7 +53,7 @@ describe('metrics', () => {
     assert.deepEqual(await linesOf(metrics, 'sallyport_refusals_total'), ['sallyport_refusals_total{type="RateLimited"} 1'])
   })
 
-  test('attempts, retries, breaker moves, resolutions, stores and audit failures have their series', async () => {
+  test('attempts, retries, breaker moves, resolutions, stores, audit failures and tokens have their series', async () => {
     const metrics = create()
     metrics.attemptEnded({ adapter: 'a', status: 503, error: null, seconds: 1 })
     metrics.retried('a', 'status')
@@ -64,6 +64,7 @@ describe('metrics', () => {
     metrics.insecure('a')
     metrics.storeHealthy('redis', false)
     metrics.auditFailed()
+    metrics.tokenRenewed({ scheme: 'jwt-bearer', outcome: 'shared', seconds: 0.5 })
     const { text } = await metrics.scrape()
     for (const line of [
       'sallyport_attempts_total{adapter="a",status="5xx",error="none"} 1',
@@ -76,6 +77,8 @@ describe('metrics', () => {
       'sallyport_insecure_calls_total{adapter="a"} 1',
       'sallyport_store_healthy{store="redis"} 0',
       'sallyport_audit_failures_total 1',
+      'sallyport_token_renewals_total{scheme="jwt-bearer",outcome="shared"} 1',
+      'sallyport_token_renewal_duration_seconds_sum{scheme="jwt-bearer"} 0.5',
       `sallyport_build_info{version="1.2.3",node="${process.versions.node}"} 1`,
     ])
       assert.ok(text.includes(`\n${line}\n`), line)

@@ -25,10 +25,10 @@ const challenge = (nonce: string, more = ''): UpstreamResponse =>
   aResponse({ status: 401, rawHeaders: ['WWW-Authenticate', `Digest realm="r", qop="auth", nonce="${nonce}"${more}`] })
 
 const challenged = (credential: OpenCredential, response: UpstreamResponse, answered: number): boolean | undefined =>
-  credential.dialogue?.challenged(aRequest(), response, answered)
+  credential.dialogue?.heard(aRequest(), response, answered) === 'challenge'
 
 const accepted = (credential: OpenCredential, ...rawHeaders: string[]): void =>
-  credential.dialogue?.accepted(aRequest(), aResponse({ rawHeaders }))
+  void credential.dialogue?.heard(aRequest(), aResponse({ rawHeaders }), 0)
 
 describe('digest between requests', () => {
   test('a nonce serves on, counted up, without a further 401', () => {
