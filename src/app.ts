@@ -6,9 +6,10 @@ import { createTwinRoutes } from './adapters/twin-routes.ts'
 import { createAuditLog } from './audit/audit-log.ts'
 import type { Config } from './config/config.ts'
 import { createSecretBook, type SecretBook } from './credentials/book.ts'
+import { createEphemeralKeyRing, createKeyRing, type KeyRing } from './credentials/key-ring.ts'
 import { type NewSecret, provisionSecret } from './credentials/provision.ts'
 import { SCHEMES } from './credentials/schemes/index.ts'
-import { createEphemeralSealer, createSealer, type Sealer } from './credentials/seal.ts'
+import { createSealer, type Sealer } from './credentials/seal.ts'
 import { parseKeys, readKeys } from './credentials/sources/key-source.ts'
 import { createTokenExchange, rehearseTokenExchange } from './credentials/token-exchange.ts'
 import { buildOpenApi } from './descriptor/openapi.ts'
@@ -77,9 +78,10 @@ interface Snapshot {
 export function createApp(config: Config, { log, clock = systemClock }: { log: ProcessLogger; clock?: Clock }): App {
   let snapshot = takeSnapshot(config)
   const metrics = createMetrics({ version: VERSION })
-  const sealer = openSealer(config)
-  const stores = openConfiguredStores(config, { canSeal: sealer !== null, clock, meter: metrics, log })
-  const seal = sealer ?? createEphemeralSealer()
+  const keys = openKeyRing(config)
+  const stores = openConfiguredStores(config, { canSeal: keys !== null, clock, meter: metrics, log })
+  const ring = keys ?? createEphemeralKeyRing()
+  const seal = createSealer({ ring, installation: config.store.installation })
   const secrets = createSecretBook({ store: stores.secrets, sealer: seal, clock, log, staleForMs: config.store.staleForMs })
   const audit = createAuditLog({ dataDir: config.dataDir, clock, meter: metrics, durability: config.audit.durability })
   const resolver = createResolver({ servers: config.dns.servers, clock, meter: metrics })
@@ -221,11 +223,15 @@ export function openConfiguredStores(
   return openStores({ redisUrl: store.redis, prefix: `${store.prefix}:`, dataDir, canSeal }, ports)
 }
 
-/** null: no key is configured. Throws SealError where one is and cannot be used. */
-export function openSealer({ store }: Config): Sealer | null {
-  const { installation } = store
-  if (store.keyFile !== null) return createSealer({ ...readKeys({ file: store.keyFile }), installation })
-  if (store.key !== null) return createSealer({ ...parseKeys(store.key, 'store.key'), installation })
+/** For those who have a configuration and no gateway. null: no key is configured. Throws SealError where one is and cannot be used. */
+export function openSealer(config: Config): Sealer | null {
+  const ring = openKeyRing(config)
+  return ring && createSealer({ ring, installation: config.store.installation })
+}
+
+function openKeyRing({ store }: Config): KeyRing | null {
+  if (store.keyFile !== null) return createKeyRing(readKeys({ file: store.keyFile }))
+  if (store.key !== null) return createKeyRing(parseKeys(store.key, 'store.key'))
   return null
 }
 

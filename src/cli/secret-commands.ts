@@ -1,8 +1,9 @@
 // sallyport secrets set, list, delete. Values go in and never come out.
 import type { Command } from 'commander'
+import { SealError } from '../credentials/key-ring.ts'
 import { provisionSecret } from '../credentials/provision.ts'
 import { SCHEMES } from '../credentials/schemes/index.ts'
-import { describeRecord, SealError, type Sealer } from '../credentials/seal.ts'
+import { describeRecord, type Sealer } from '../credentials/seal.ts'
 import type { SecretScheme } from '../model/ports.ts'
 import { gather } from './gather.ts'
 import { CliError, type CliPorts, type CliStores } from './ports.ts'

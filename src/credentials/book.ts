@@ -2,7 +2,8 @@
 // store. Each round asks the store whether anything changed; no call ever does.
 import { GatewayError } from '../errors/gateway-error.ts'
 import type { Clock, Logger, Secret, SecretStore, Secrets } from '../model/ports.ts'
-import { SealError, type Sealer } from './seal.ts'
+import { SealError } from './key-ring.ts'
+import type { Sealer } from './seal.ts'
 
 /** Half of the second within which a change must be in use; the store's own answer takes the rest. */
 const REFRESH_MS = 500

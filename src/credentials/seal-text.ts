@@ -1,7 +1,8 @@
 // Small texts of the gateway's own under the sealing keys: obtained tokens, callers' keys, remembered outcomes, cookie jars.
 // Who can read or write the store can then neither read nor make one. Stored secrets have records of their own: seal.ts.
 import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto'
-import { SealError, type SealerOptions, type SealingKey } from './seal.ts'
+import { createEphemeralKeyRing, MissingKeyError, SealError, type SealingKey } from './key-ring.ts'
+import type { SealerOptions } from './seal.ts'
 
 export interface TextSealer {
   /** `purpose`: what the text is and whose, such as `session billing/cart`; it opens under the same purpose alone. */
@@ -15,25 +16,29 @@ const IV_BYTES = 12
 const TAG_BYTES = 16
 
 /** `KEY_ID:base64 of IV, tag and ciphertext`. Each key is one derived for this use (RFC 5869), so that none does two jobs. */
-export function createTextSealer({ keys, active, installation }: SealerOptions): TextSealer {
-  const byId = new Map(keys.map(({ id, key }) => [id, deriveKey(key, installation)]))
-  const activeKey = byId.get(active)
-  if (!activeKey) throw new SealError(`no sealing key "${active}"; known: ${[...byId.keys()].join(', ') || 'none'}`)
+export function createTextSealer({ ring, installation }: SealerOptions): TextSealer {
+  const derived = new WeakMap<SealingKey, Buffer>()
+  const derive = (key: SealingKey): Buffer => {
+    const known = derived.get(key) ?? deriveKey(key.key, installation)
+    derived.set(key, known)
+    return known
+  }
   return {
     seal(purpose, text) {
+      const { active } = ring
       const iv = randomBytes(IV_BYTES)
-      const cipher = createCipheriv(ALGORITHM, activeKey, iv, { authTagLength: TAG_BYTES }).setAAD(Buffer.from(purpose))
+      const cipher = createCipheriv(ALGORITHM, derive(active), iv, { authTagLength: TAG_BYTES }).setAAD(Buffer.from(purpose))
       const sealed = Buffer.concat([cipher.update(text, 'utf8'), cipher.final()])
-      return `${active}:${Buffer.concat([iv, cipher.getAuthTag(), sealed]).toString('base64')}`
+      return `${active.id}:${Buffer.concat([iv, cipher.getAuthTag(), sealed]).toString('base64')}`
     },
     open(purpose, sealed) {
       const colon = sealed.indexOf(':')
       const id = sealed.slice(0, Math.max(colon, 0))
-      const key = byId.get(id)
-      if (!key) throw new SealError(`${purpose}: sealed under key "${id}", which is not among the keys given`)
+      const key = ring.find(id)
+      if (!key) throw new MissingKeyError(`${purpose}: sealed under key "${id}", which is not among the keys given`)
       const bytes = Buffer.from(sealed.slice(colon + 1), 'base64')
       try {
-        const decipher = createDecipheriv(ALGORITHM, key, bytes.subarray(0, IV_BYTES), { authTagLength: TAG_BYTES })
+        const decipher = createDecipheriv(ALGORITHM, derive(key), bytes.subarray(0, IV_BYTES), { authTagLength: TAG_BYTES })
           .setAAD(Buffer.from(purpose))
           .setAuthTag(bytes.subarray(IV_BYTES, IV_BYTES + TAG_BYTES))
         return decipher.update(bytes.subarray(IV_BYTES + TAG_BYTES), undefined, 'utf8') + decipher.final('utf8')
@@ -46,8 +51,7 @@ export function createTextSealer({ keys, active, installation }: SealerOptions):
 
 /** For what must not outlive the process: a key that nobody else ever has. */
 export function createEphemeralTextSealer(): TextSealer {
-  const key: SealingKey = { id: 'ephemeral', key: randomBytes(32) }
-  return createTextSealer({ keys: [key], active: key.id, installation: 'this process' })
+  return createTextSealer({ ring: createEphemeralKeyRing(), installation: 'this process' })
 }
 
 function deriveKey(key: Buffer, installation: string): Buffer {

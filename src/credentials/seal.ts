@@ -4,18 +4,12 @@
 import { createCipheriv, createDecipheriv, createHash, randomBytes } from 'node:crypto'
 import { z } from 'zod'
 import type { Secret, SecretScheme } from '../model/ports.ts'
+import { createEphemeralKeyRing, type KeyRing, MissingKeyError, SealError } from './key-ring.ts'
 import { SCHEMES } from './schemes/index.ts'
 
-/** 256 bits under a name of its own. */
-export interface SealingKey {
-  readonly id: string
-  readonly key: Buffer
-}
-
 export interface SealerOptions {
-  readonly keys: readonly SealingKey[]
-  /** Id of the key that seals; all of them open. */
-  readonly active: string
+  /** Asked at each use. */
+  readonly ring: KeyRing
   /** Records of one installation cannot be opened by another; usually `store.prefix`. */
   readonly installation: string
 }
@@ -26,9 +20,6 @@ export interface Sealer {
   /** Throws SealError where the record is malformed, edited, moved, or sealed under a key that is not here. */
   open(name: string, record: string): Secret
 }
-
-/** Its message is safe to log: names, versions and key ids only. */
-export class SealError extends Error {}
 
 const FORMAT = 1
 const ALGORITHM = 'aes-256-gcm'
@@ -51,22 +42,18 @@ const recordSchema = z.strictObject({
 type SealedRecord = z.infer<typeof recordSchema>
 type Clear = Omit<SealedRecord, 'dataKey' | 'values'>
 
-export function createSealer({ keys, active, installation }: SealerOptions): Sealer {
-  const byId = new Map(keys.map(({ id, key }) => [id, key]))
-  const activeKey = byId.get(active)
-  if (!activeKey) throw new SealError(`no sealing key "${active}"; known: ${[...byId.keys()].join(', ') || 'none'}`)
-  for (const { id, key } of keys)
-    if (key.length !== 32) throw new SealError(`sealing key "${id}" has ${key.length} bytes; it needs 32`)
+export function createSealer({ ring, installation }: SealerOptions): Sealer {
   const aad = (clear: Clear, purpose: 'data key' | 'values'): Buffer => authenticated(clear, installation, purpose)
 
   return {
     seal({ values, ...secret }) {
       const { name, version, scheme, origins, callers } = secret
-      const clear: Clear = { format: FORMAT, name, version, scheme, origins: [...origins], callers: [...callers], keyId: active }
+      const { id: keyId, key } = ring.active
+      const clear: Clear = { format: FORMAT, name, version, scheme, origins: [...origins], callers: [...callers], keyId }
       const dataKey = randomBytes(32)
       const record: SealedRecord = {
         ...clear,
-        dataKey: encrypt(activeKey, dataKey, aad(clear, 'data key')),
+        dataKey: encrypt(key, dataKey, aad(clear, 'data key')),
         values: encrypt(dataKey, Buffer.from(JSON.stringify(values)), aad(clear, 'values')),
       }
       dataKey.fill(0)
@@ -75,10 +62,11 @@ export function createSealer({ keys, active, installation }: SealerOptions): Sea
     open(name, text) {
       const { dataKey, values, ...clear } = parseRecord(name, text)
       if (clear.name !== name) throw new SealError(`secret "${name}": the record under this name was made for another`)
-      const key = byId.get(clear.keyId)
-      if (!key) throw new SealError(`secret "${name}": sealed under key "${clear.keyId}", which is not among the keys given`)
+      const key = ring.find(clear.keyId)
+      if (!key)
+        throw new MissingKeyError(`secret "${name}": sealed under key "${clear.keyId}", which is not among the keys given`)
       try {
-        const opened = decrypt(key, dataKey, aad(clear, 'data key'))
+        const opened = decrypt(key.key, dataKey, aad(clear, 'data key'))
         const plain = JSON.parse(decrypt(opened, values, aad(clear, 'values')).toString('utf8')) as Record<string, string>
         const { version, scheme, origins, callers } = clear
         return { name, version, scheme, origins, callers, values: plain }
@@ -91,7 +79,7 @@ export function createSealer({ keys, active, installation }: SealerOptions): Sea
 
 /** For what must not outlive the process: a key that nobody else ever has. */
 export function createEphemeralSealer(): Sealer {
-  return createSealer({ keys: [{ id: 'ephemeral', key: randomBytes(32) }], active: 'ephemeral', installation: 'this process' })
+  return createSealer({ ring: createEphemeralKeyRing(), installation: 'this process' })
 }
 
 /** What a record says about itself without any key. Not verified: for listings only. */

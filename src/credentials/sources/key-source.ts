@@ -1,14 +1,14 @@
 // Sealing keys from a file or an environment variable: one `id:base64` a line (32 bytes), `#` begins a comment. The first
 // key is active; the others still open what they sealed. In a variable, spaces may stand for line ends.
 import { readFileSync } from 'node:fs'
-import { SealError, type SealerOptions, type SealingKey } from '../seal.ts'
+import { type KeySet, SealError, type SealingKey } from '../key-ring.ts'
 
 export type KeySource =
   | { readonly file: string }
   | { readonly variable: string; readonly env: Readonly<Record<string, string | undefined>> }
 
 /** Throws SealError, with a message for the operator, where there is no usable key. */
-export function readKeys(source: KeySource): Pick<SealerOptions, 'keys' | 'active'> {
+export function readKeys(source: KeySource): KeySet {
   return 'file' in source
     ? parseKeys(readKeyFile(source.file), source.file)
     : parseKeys(source.env[source.variable] ?? '', source.variable)
@@ -25,7 +25,7 @@ function readKeyFile(file: string): string {
 const ID = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/
 
 /** `origin`: the file or variable, for messages. */
-export function parseKeys(text: string, origin: string): Pick<SealerOptions, 'keys' | 'active'> {
+export function parseKeys(text: string, origin: string): KeySet {
   const entries = text
     .split(/\r?\n/)
     .map((line) => line.replace(/(^|\s)#.*$/, ''))

@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { test } from 'node:test'
-import { SealError } from '../../../src/credentials/seal.ts'
+import { createKeyRing, SealError } from '../../../src/credentials/key-ring.ts'
 import { createEphemeralTextSealer, createTextSealer } from '../../../src/credentials/seal-text.ts'
 
 const OLD = { id: 'old', key: randomBytes(32) }
 const NEW = { id: 'new', key: randomBytes(32) }
 const text = 'cookie=ä; token=€'
-const before = createTextSealer({ keys: [OLD], active: 'old', installation: 'here' })
+const before = createTextSealer({ ring: createKeyRing({ keys: [OLD], active: 'old' }), installation: 'here' })
 
 test('a sealed text opens under its purpose, and shows nothing of itself', () => {
   const sealed = before.seal('session a/b', text)
@@ -17,7 +17,7 @@ test('a sealed text opens under its purpose, and shows nothing of itself', () =>
 })
 
 test('a text sealed under a former key still opens, and new ones are under the active one', () => {
-  const after = createTextSealer({ keys: [NEW, OLD], active: 'new', installation: 'here' })
+  const after = createTextSealer({ ring: createKeyRing({ keys: [NEW, OLD], active: 'new' }), installation: 'here' })
   assert.equal(after.open('x', before.seal('x', text)), text)
   assert.match(after.seal('x', text), /^new:/)
 })
@@ -31,7 +31,10 @@ const refusals: [string, () => unknown][] = [
   ['when it was cut short', () => before.open('x', 'old:AAAA')],
   ['without a key id', () => before.open('x', sealed.slice(4))],
   ['under a key that is not here', () => before.open('x', `gone:${sealed.slice(4)}`)],
-  ['in another installation', () => createTextSealer({ keys: [OLD], active: 'old', installation: 'there' }).open('x', sealed)],
+  [
+    'in another installation',
+    () => createTextSealer({ ring: createKeyRing({ keys: [OLD], active: 'old' }), installation: 'there' }).open('x', sealed),
+  ],
   ['in another process without a key', () => createEphemeralTextSealer().open('x', createEphemeralTextSealer().seal('x', text))],
 ]
 for (const [when, attempt] of refusals)
@@ -40,5 +43,8 @@ for (const [when, attempt] of refusals)
   })
 
 test('an active key that was not given is refused', () => {
-  assert.throws(() => createTextSealer({ keys: [OLD], active: 'new', installation: 'here' }), /no sealing key "new"; known: old/)
+  assert.throws(
+    () => createTextSealer({ ring: createKeyRing({ keys: [OLD], active: 'new' }), installation: 'here' }),
+    /no sealing key "new"; known: old/,
+  )
 })

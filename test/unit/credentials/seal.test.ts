@@ -2,12 +2,13 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
-import { createEphemeralSealer, createSealer, describeRecord, SealError } from '../../../src/credentials/seal.ts'
+import { createKeyRing, SealError } from '../../../src/credentials/key-ring.ts'
+import { createEphemeralSealer, createSealer, describeRecord } from '../../../src/credentials/seal.ts'
 import type { Secret } from '../../../src/model/ports.ts'
 
 const KEY_A = { id: 'a', key: randomBytes(32) }
 const KEY_B = { id: 'b', key: randomBytes(32) }
-const sealer = createSealer({ keys: [KEY_A, KEY_B], active: 'a', installation: 'one' })
+const sealer = createSealer({ ring: createKeyRing({ keys: [KEY_A, KEY_B], active: 'a' }), installation: 'one' })
 
 const SECRET: Secret = {
   name: 'github',
@@ -57,7 +58,7 @@ describe('seal and open', () => {
   })
 
   test('a record sealed under a key that is no longer active still opens', () => {
-    const after = createSealer({ keys: [KEY_B, KEY_A], active: 'b', installation: 'one' })
+    const after = createSealer({ ring: createKeyRing({ keys: [KEY_B, KEY_A], active: 'b' }), installation: 'one' })
     assert.deepEqual(after.open('github', sealer.seal(SECRET)), SECRET)
     assert.equal(describeRecord('github', after.seal(SECRET)).keyId, 'b')
   })
@@ -104,16 +105,13 @@ describe('what is refused', () => {
     )
 
   test('a record of another installation, or sealed under another key of the same name', () => {
-    const elsewhere = createSealer({ keys: [KEY_A], active: 'a', installation: 'two' })
+    const elsewhere = createSealer({ ring: createKeyRing({ keys: [KEY_A], active: 'a' }), installation: 'two' })
     assert.throws(() => elsewhere.open('github', record), SealError)
-    const namesake = createSealer({ keys: [{ id: 'a', key: KEY_B.key }], active: 'a', installation: 'one' })
+    const namesake = createSealer({
+      ring: createKeyRing({ keys: [{ id: 'a', key: KEY_B.key }], active: 'a' }),
+      installation: 'one',
+    })
     assert.throws(() => namesake.open('github', record), SealError)
     assert.throws(() => createEphemeralSealer().open('github', createEphemeralSealer().seal(SECRET)), SealError)
-  })
-
-  test('a sealer without its active key, or with a short one', () => {
-    assert.throws(() => createSealer({ keys: [KEY_A], active: 'x', installation: '' }), /no sealing key "x"; known: a/)
-    const short = { id: 's', key: randomBytes(16) }
-    assert.throws(() => createSealer({ keys: [short], active: 's', installation: '' }), /16 bytes; it needs 32/)
   })
 })

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, describe, test } from 'node:test'
 import { createSecretBook, type SecretBook } from '../../../src/credentials/book.ts'
+import { createKeyRing } from '../../../src/credentials/key-ring.ts'
 import { provisionSecret } from '../../../src/credentials/provision.ts'
 import { createSealer } from '../../../src/credentials/seal.ts'
 import type { Clock } from '../../../src/model/ports.ts'
@@ -23,7 +24,10 @@ const clock: Clock = {
   },
 }
 const silent = { log: () => {} }
-const sealer = createSealer({ keys: [{ id: 'a', key: randomBytes(32) }], active: 'a', installation: 'sallyport:' })
+const sealer = createSealer({
+  ring: createKeyRing({ keys: [{ id: 'a', key: randomBytes(32) }], active: 'a' }),
+  installation: 'sallyport:',
+})
 const USE = { origin: 'https://api.github.com', caller: 'billing' }
 const WITHIN_MS = 1000
 
