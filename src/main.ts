@@ -3,9 +3,11 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
+import { hostname, userInfo } from 'node:os'
 import { extname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type App, createApp, openConfiguredStores, openSealer, systemClock } from './app.ts'
+import { createActLog } from './audit/acts.ts'
 import { runCli } from './cli/cli.ts'
 import type { CliStores } from './cli/ports.ts'
 import type { Config } from './config/config.ts'
@@ -129,7 +131,15 @@ async function openStoresOf(given: string | null): Promise<CliStores> {
     meter: { storeHealthy: () => {} },
     log: quiet,
   })
-  return { secrets: stores.secrets, sealer, close: stores.close }
+  const { act } = createActLog({ dataDir: config.dataDir, clock: systemClock, ...operator() })
+  return { secrets: stores.secrets, sealer, act, close: stores.close }
+}
+
+/** Who sits at the command line: sudo is believed only by root, who could say anything. */
+function operator(): { who: string; detail: Record<string, string> } {
+  const { username, uid } = userInfo()
+  const behind = uid === 0 ? process.env.SUDO_USER : undefined
+  return behind ? { who: behind, detail: { host: hostname(), as: username } } : { who: username, detail: { host: hostname() } }
 }
 
 const { env, stdin, stdout, stderr } = process

@@ -200,7 +200,7 @@ function findEnd(folder: string): { seq: number; tornFile: string | null } {
   return { seq: 0, tornFile }
 }
 
-function sequenceOf(line: string): number | null {
+export function sequenceOf(line: string): number | null {
   try {
     const { seq } = JSON.parse(line) as { seq?: unknown }
     return typeof seq === 'number' ? seq : null

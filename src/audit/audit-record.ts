@@ -25,8 +25,8 @@ function toLine(entry: AuditEntry, seq: number, at: string): Record<string, unkn
   const { kind } = entry
   if (kind === 'note') return { seq, at, kind, note: entry.note }
   if (kind === 'act') {
-    const { who, via, act, subject, error, detail } = entry.record
-    return { seq, at, kind, who, via, act, subject, error, detail }
+    const { id, who, via, act, subject, phase, error, detail } = entry.record
+    return { seq, at, kind, id, who, via, act, subject, phase, error, detail }
   }
   if (kind === 'intent') {
     const { id, caller, method, url, adapter, credential, tags } = entry.record

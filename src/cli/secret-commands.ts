@@ -44,10 +44,10 @@ export function addSecretCommands(program: Command, ports: CliPorts): void {
 async function setSecret(name: string, options: SetOptions, ports: CliPorts): Promise<void> {
   const scheme = options.scheme as SecretScheme
   if (!Object.hasOwn(SCHEMES, scheme)) throw new CliError(`--scheme is one of ${Object.keys(SCHEMES).join(', ')}`)
-  await withStores(options, ports, async ({ secrets }, sealer) => {
+  await withStores(options, ports, async ({ secrets, act }, sealer) => {
     const values = await readValues(options.values ?? null, SCHEMES[scheme], ports)
     const secret = { name, scheme, values, origins: options.origin, callers: options.caller }
-    const version = await provisionSecret(secrets, sealer, secret)
+    const version = await act('secret.set', name, () => provisionSecret(secrets, sealer, secret), { scheme })
     say(ports, options, { name, version }, `stored ${name}, version ${version}`)
   })
 }
@@ -61,8 +61,8 @@ async function listSecrets(options: Common, ports: CliPorts): Promise<void> {
 }
 
 async function deleteSecret(name: string, options: Common, ports: CliPorts): Promise<void> {
-  await withStores(options, ports, async ({ secrets }) => {
-    if (!(await secrets.delete(name))) throw new CliError(`there is no secret "${name}"`)
+  await withStores(options, ports, async ({ secrets, act }) => {
+    if (!(await act('secret.delete', name, () => secrets.delete(name)))) throw new CliError(`there is no secret "${name}"`)
     say(ports, options, { name, deleted: true }, `deleted ${name}`)
   })
 }

@@ -139,8 +139,11 @@ export interface AuditAct {
   readonly act: string
   /** What it was done to, by name; null: the gateway as a whole. */
   readonly subject: string | null
-  /** null: done. */
-  readonly error: ErrorType | null
+  /** null: done, or only begun. 'Failed': it failed, for a reason that has no name of its own. */
+  readonly error: ErrorType | 'Failed' | null
+  /** Of an act that has two records, before and after, with one `id`. Absent: one record says all. */
+  readonly phase?: 'begun' | 'ended'
+  readonly id?: string
   /** Never a value of a secret. */
   readonly detail: Readonly<Record<string, string | number | boolean | null>>
 }

@@ -34,7 +34,7 @@ function aShell({ sealed = true }: { readonly sealed?: boolean } = {}) {
       serve: async (configFile) => void seen.served.push(configFile),
       async openStores(configFile) {
         seen.configs.push(configFile)
-        return { secrets, sealer: sealed ? sealer : null, close: () => void seen.closed++ }
+        return { secrets, sealer: sealed ? sealer : null, act: (_act, _subject, work) => work(), close: () => void seen.closed++ }
       },
       env: {},
       stdin: input,

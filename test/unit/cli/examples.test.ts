@@ -104,7 +104,7 @@ async function run({ words, env }: Example): Promise<Ran> {
   return runWords([...here, ...extra], {
     isTTY: true,
     env,
-    openStores: async () => ({ secrets, sealer, close: () => {} }),
+    openStores: async () => ({ secrets, sealer, act: (_act, _subject, work) => work(), close: () => {} }),
   })
 }
 

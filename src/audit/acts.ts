@@ -1,0 +1,89 @@
+// What operators do at the command line, recorded beside a gateway that may be running: a chain of its own, since the gateway's
+// is the gateway's alone to write. An act that cannot be recorded is not done.
+import { randomUUID } from 'node:crypto'
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { GatewayError } from '../errors/gateway-error.ts'
+import type { AuditAct, Clock } from '../model/ports.ts'
+import { adopt } from './adopt.ts'
+import { openAuditFile } from './audit-file.ts'
+import { sequenceOf } from './audit-log.ts'
+import { formatRecords } from './audit-record.ts'
+import { takeLock } from './folder-lock.ts'
+
+export interface ActLogOptions {
+  readonly dataDir: string
+  readonly clock: Pick<Clock, 'date'>
+  readonly who: string
+  /** Stands in every record, such as the host. */
+  readonly detail: AuditAct['detail']
+}
+
+export interface ActLog {
+  /**
+   * Records that `act` begins, does `work`, and records how it ended. `act`: noun and deed, such as `secret.set`; `subject`: what
+   * it is done to, by name. Rejects, with `work` undone, where the beginning cannot be recorded; rejects as `work` does.
+   */
+  act<T>(act: string, subject: string | null, work: () => Promise<T>, detail?: AuditAct['detail']): Promise<T>
+}
+
+/** How long another process may take to write its own record, ms. */
+const LOCK_WAIT_MS = 5000
+
+export function createActLog(options: ActLogOptions): ActLog {
+  const record = (act: AuditAct): Promise<void> => recordAct(options, act)
+  return {
+    async act(act, subject, work, detail = {}) {
+      const common = {
+        who: options.who,
+        via: 'cli',
+        act,
+        subject,
+        id: randomUUID(),
+        detail: { ...options.detail, ...detail },
+      } as const
+      await record({ ...common, phase: 'begun', error: null })
+      let ended: AuditAct['error'] = null
+      try {
+        return await work()
+      } catch (error) {
+        ended = error instanceof GatewayError ? error.type : 'Failed'
+        throw error
+      } finally {
+        await record({ ...common, phase: 'ended', error: ended })
+      }
+    },
+  }
+}
+
+/** Appends one record on disk. Rejects with a message for the operator. */
+export async function recordAct({ dataDir, clock }: Pick<ActLogOptions, 'dataDir' | 'clock'>, act: AuditAct): Promise<void> {
+  try {
+    const folder = join(dataDir, 'audit')
+    mkdirSync(folder, { recursive: true, mode: 0o700 })
+    adopt(folder, dataDir)
+    const lock = takeLock(folder, 'acts', LOCK_WAIT_MS)
+    if (!lock) throw new Error('another command has been writing its own record for 5 s')
+    try {
+      await append(folder, new Date(clock.date()).toISOString(), act)
+    } finally {
+      lock.release()
+    }
+  } catch (error) {
+    const because = (error as NodeJS.ErrnoException).code ?? (error as Error).message
+    throw new Error(`this cannot be recorded in the audit trail of ${dataDir} (${because}), and what is not recorded is not done`)
+  }
+}
+
+async function append(folder: string, at: string, act: AuditAct): Promise<void> {
+  const path = join(folder, `acts-${at.slice(0, 10)}.jsonl`)
+  const file = openAuditFile(path)
+  try {
+    adopt(path, folder)
+    const last = file.findLast(sequenceOf) ?? 0
+    file.append(formatRecords([{ kind: 'act', record: act }], last + 1, at))
+    await file.sync()
+  } finally {
+    file.close()
+  }
+}
