@@ -220,7 +220,7 @@ export function openConfiguredStores(
   { store, dataDir }: Config,
   { canSeal, ...ports }: StoresPorts & { readonly canSeal: boolean },
 ): Stores {
-  return openStores({ redisUrl: store.redis, prefix: `${store.prefix}:`, dataDir, canSeal }, ports)
+  return openStores({ redis: store.redis, prefix: store.prefix, dataDir, canSeal }, ports)
 }
 
 /** For those who have a configuration and no gateway. null: no key is configured. Throws SealError where one is and cannot be used. */

@@ -2,6 +2,7 @@
 import type { AdapterPolicy, Ceilings } from '../model/adapter-policy.ts'
 import type { Caller } from '../model/caller.ts'
 import type { LogLevel } from '../model/ports.ts'
+import type { RedisTarget } from '../model/redis-target.ts'
 
 export interface ListenConfig {
   readonly host: string
@@ -18,8 +19,8 @@ export interface ListenConfig {
 }
 
 export interface StoreConfig {
-  /** redis:// or rediss://, with its password: never show it. null: the embedded store. */
-  readonly redis: string | null
+  /** With its passwords: never show it. null: the embedded store. */
+  readonly redis: RedisTarget | null
   /** Ends in a colon: keys are prefix + `secret:NAME`. */
   readonly prefix: string
   /** Absolute path; null: see `key`. */

@@ -5,11 +5,13 @@ import { adapterChecks, adapterWarnings } from './adapter-checks.ts'
 import { isLoopbackHost } from './addresses.ts'
 import { type Facts, fits, overCeilings, repeated, unknownName } from './facts.ts'
 import type { Objection } from './faults.ts'
+import { redisChecks } from './redis-store.ts'
 
 type Check = (facts: Facts) => Objection[]
 
 const CHECKS: readonly Check[] = [
   listening,
+  redisStore,
   storeKey,
   callerNames,
   callerKeys,
@@ -46,6 +48,10 @@ function listening({ config }: Facts): Objection[] {
     })
   }
   return objections
+}
+
+function redisStore({ written, config }: Facts): Objection[] {
+  return redisChecks(written.store.redis, config.store.prefix, config.store.redis)
 }
 
 function storeKey({ config }: Facts): Objection[] {

@@ -6,6 +6,7 @@ import type { Config } from './config.ts'
 import { crossCheck, crossWarnings } from './cross-checks.ts'
 import { ConfigError, type Fault, type Objection, objectionsOf, type Place } from './faults.ts'
 import { listYamlFiles, readBundle, readText, unreadable } from './files.ts'
+import { readRedisFiles, redisFiles } from './redis-store.ts'
 import { resolveConfig, type Surroundings } from './resolve.ts'
 import { ROOT, type Written } from './schema.ts'
 import { brokenSource, type Environment, parseSource, type Source } from './source.ts'
@@ -125,7 +126,10 @@ async function readSurroundings(written: Written, path: string): Promise<Read> {
   const keyFile = written.store.keyFile ? near(written.store.keyFile) : null
   const fault = keyFile === null ? null : await unreadable(keyFile)
   if (fault !== null) objections.push({ path: ['store', 'keyFile'], message: `names a file: ${fault}` })
-  return { dataDir: resolve(written.dataDir), keyFile, caBundles, objections, files: Object.values(written.caBundles).map(near) }
+  const redis = await readRedisFiles(written.store.redis, near)
+  objections.push(...redis.objections)
+  const files = [...Object.values(written.caBundles), ...redisFiles(written.store.redis)].map(near)
+  return { dataDir: resolve(written.dataDir), keyFile, caBundles, redisPems: redis.pems, objections, files }
 }
 
 function refuse(sources: Sources, objections: readonly Objection[]): void {

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto'
 import type { AdapterPolicy, BreakerPolicy, LimitsPolicy, PoolPolicy, ProxyPolicy, RetryPolicy } from '../model/adapter-policy.ts'
 import { type AdapterWritten, BUILT_IN_BREAKER, BUILT_IN_RETRY, type DefaultsWritten } from './adapter-schema.ts'
 import type { Config, ConfiguredCaller } from './config.ts'
+import { type PemTexts, resolveRedis } from './redis-store.ts'
 import type { Written } from './schema.ts'
 
 /** What the file system adds: absolute paths and the text of CA bundles. */
@@ -10,6 +11,7 @@ export interface Surroundings {
   readonly dataDir: string
   readonly keyFile: string | null
   readonly caBundles: ReadonlyMap<string, string>
+  readonly redisPems: PemTexts
 }
 
 export function resolveConfig(written: Written, surroundings: Surroundings): Config {
@@ -28,7 +30,7 @@ export function resolveConfig(written: Written, surroundings: Surroundings): Con
     dataDir: surroundings.dataDir,
     dns: { servers: written.dns.servers },
     store: {
-      redis: store.redis ?? null,
+      redis: resolveRedis(store.redis, surroundings.redisPems),
       prefix: store.prefix.endsWith(':') ? store.prefix : `${store.prefix}:`,
       keyFile: surroundings.keyFile,
       key: store.key ?? null,

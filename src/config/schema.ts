@@ -4,6 +4,7 @@ import { z } from 'zod'
 import { ADAPTER, DEFAULTS, methods, paths, TIMEOUT } from './adapter-schema.ts'
 import { normaliseDnsServer } from './addresses.ts'
 import { choice, duration, field, flag, integer, name, optionalText, section, size, text } from './fields.ts'
+import { REDIS } from './redis-schema.ts'
 
 const LONG = Number.MAX_SAFE_INTEGER
 
@@ -89,15 +90,14 @@ export const ROOT = section({
     .prefault({})
     .describe('How names of upstreams are resolved.'),
   store: section({
-    redis: optionalText(
-      'a URL such as redis://redis.internal:6379/0',
-      (written) => /^rediss?:\/\//.test(written) && URL.canParse(written),
-    )
-      .optional()
-      .describe('Shared store of several replicas, redis:// or rediss://. Absent or empty: the embedded store.'),
-    prefix: text('1-64 letters, digits and . _ : -', (written) => /^[A-Za-z0-9._:-]{1,64}$/.test(written))
+    redis: REDIS.optional().describe(
+      'Shared store of several replicas: the URL of one server, or a section for Sentinel, Cluster and TLS files. Absent or empty: the embedded store.',
+    ),
+    prefix: text('1-64 letters, digits and . _ : - { }', (written) => /^[A-Za-z0-9._:{}-]{1,64}$/.test(written))
       .prefault('sallyport:')
-      .describe('What every key in Redis begins with, a colon at its end; one for each installation.'),
+      .describe(
+        'What every key in Redis begins with, a colon at its end; one for each installation. In a cluster with a hash tag: "{sallyport}:".',
+      ),
     keyFile: optionalText('the path of a file')
       .optional()
       .describe('File of the keys that seal secrets, one `id:base64` a line, the active one first. Absent or empty: see key.'),

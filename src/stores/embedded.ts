@@ -4,7 +4,7 @@ import { chmodSync, closeSync, mkdirSync, openSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import type { Logger, Meter } from '../model/ports.ts'
-import { faultReason, storeAway } from './store-fault.ts'
+import { storeAway, storeFault } from './store-fault.ts'
 
 export interface EmbeddedStore {
   /** Compiled once for each text. */
@@ -49,12 +49,13 @@ export function openEmbedded(dataDir: string, { meter, log }: EmbeddedPorts): Em
       healthy = true
       return result
     } catch (error) {
+      const fault = storeFault(error)
       if (healthy) {
         meter.storeHealthy('embedded', false)
-        log.log('warn', 'store away', { store: 'embedded', because: faultReason(error) })
+        log.log('warn', 'store away', { store: 'embedded', because: fault.reason })
       }
       healthy = false
-      throw storeAway('embedded', error)
+      throw storeAway('embedded', fault)
     }
   }
 

@@ -1,6 +1,7 @@
 // Which store stands behind which port: Redis where it is configured, else the embedded one; memory for secrets that there is
 // no key to seal with. app.ts and the command line both open their stores here.
 import type { Clock, IdempotencyStore, KeyValueStore, Logger, Meter, SecretStore } from '../model/ports.ts'
+import type { RedisTarget } from '../model/redis-target.ts'
 import { openEmbedded } from './embedded.ts'
 import { createEmbeddedIdempotency } from './embedded-idempotency.ts'
 import { createEmbeddedSecrets } from './embedded-secrets.ts'
@@ -13,9 +14,9 @@ import { createRedisSecrets } from './redis-secrets.ts'
 import { createRedisValues } from './redis-values.ts'
 
 export interface StoresOptions {
-  /** redis:// or rediss://; null: the embedded store in `dataDir`. */
-  readonly redisUrl: string | null
-  /** Default "sallyport:". */
+  /** null: the embedded store in `dataDir`. */
+  readonly redis: RedisTarget | null
+  /** Before every key in Redis, such as "sallyport:". */
   readonly prefix: string
   readonly dataDir: string
   /** False: there is no key, and secrets stay in memory, whatever the store. */
@@ -39,15 +40,15 @@ export interface StoresPorts {
   readonly log: Logger
 }
 
-/** Throws where the URL is none or the data folder cannot be used; a Redis that is away is waited for in the background. */
+/** Throws where the data folder cannot be used; a Redis that is away is waited for in the background. */
 export function openStores(options: StoresOptions, ports: StoresPorts): Stores {
   const { clock, log } = ports
   const localIdempotency = createMemoryIdempotency({ clock })
   if (!options.canSeal)
     log.log('warn', 'no sealing key: secrets are kept in memory only and are gone after a restart', { key: 'store.keyFile' })
   const memory = options.canSeal ? null : createMemorySecrets()
-  if (options.redisUrl !== null) {
-    const redis = openRedis({ url: options.redisUrl, prefix: options.prefix }, ports)
+  if (options.redis !== null) {
+    const redis = openRedis({ target: options.redis, prefix: options.prefix }, ports)
     return {
       kind: 'redis',
       secrets: memory ?? createRedisSecrets(redis),

@@ -1,14 +1,13 @@
-// One connection to Redis with every wait bounded, and its health. What is kept there is the business of redis-*.ts.
-// Single primary, or behind a proxy that looks like one; not a cluster: scripts touch several keys.
-import { Redis } from 'ioredis'
-import type { GatewayError } from '../errors/gateway-error.ts'
-import type { Clock, Logger, Meter } from '../model/ports.ts'
-import { faultReason, storeAway } from './store-fault.ts'
+// One Redis, whatever stands behind the name, with every wait bounded. What is kept there is the business of redis-*.ts.
+import type { Redis } from 'ioredis'
+import type { Clock } from '../model/ports.ts'
+import { nameRedis, type RedisTarget } from '../model/redis-target.ts'
+import { createRedisClient, type RedisClient } from './redis-client.ts'
+import { createRedisHealth, type RedisHealth, type RedisHealthPorts } from './redis-health.ts'
 
 export interface RedisOptions {
-  /** redis:// or rediss://; may hold user and password, and is never shown. */
-  readonly url: string
-  /** Before every key. Default "sallyport:". */
+  readonly target: RedisTarget
+  /** Before every key. In a cluster it has a hash tag, so that all keys are in one slot: scripts touch several. */
   readonly prefix: string
   /** The longest that one command waits, ms. Default 500. */
   readonly commandTimeoutMs?: number
@@ -16,10 +15,8 @@ export interface RedisOptions {
   readonly connectTimeoutMs?: number
 }
 
-export interface RedisPorts {
+export interface RedisPorts extends RedisHealthPorts {
   readonly clock: Clock
-  readonly meter: Pick<Meter, 'storeHealthy'>
-  readonly log: Logger
 }
 
 export interface RedisScript {
@@ -28,13 +25,13 @@ export interface RedisScript {
 }
 
 export interface RedisConnection {
-  /** `host:port`, for messages. */
+  /** What to call it in messages: its addresses, no user and no password. */
   readonly label: string
   /** Runs a script in one round trip; a rejection is Overloaded. Keys get the prefix. */
   run(script: RedisScript, ...keysAndArguments: readonly (string | number)[]): Promise<unknown>
-  /** False from the first command that fails until a heartbeat (each second, and on each new connection) is answered. */
+  /** Whether it answered the last heartbeat, and is connected since. One is due each second, on each new connection and after a failure. */
   healthy(): boolean
-  /** Runs `listener` each time that Redis is back. */
+  /** Runs `listener` each time that Redis answers again after a command failed. */
   onRecovery(listener: () => void): void
   close(): void
 }
@@ -43,126 +40,155 @@ const HEARTBEAT_MS = 1000
 const RECONNECT_FROM_MS = 50
 const RECONNECT_MAX_MS = 2000
 
-/** A write, so that a replica, a full or a forbidding server is seen as what it is: away. */
-const PING: RedisScript = { lua: "return redis.call('SET', KEYS[1], '1', 'PX', '60000')", keys: 1 }
+/**
+ * Does once, on one key, what all other scripts do: a replica, a full server and one that denies our user a single command
+ * are seen as what they are, and at once.
+ */
+const HEARTBEAT: RedisScript = {
+  keys: 1,
+  lua: `
+    redis.call('SET', KEYS[1], redis.call('TIME')[1])
+    redis.call('GET', KEYS[1])
+    redis.call('DEL', KEYS[1])
+    redis.call('HSET', KEYS[1], 'beat', '1')
+    redis.call('HGET', KEYS[1], 'beat')
+    redis.call('HMGET', KEYS[1], 'beat')
+    redis.call('HKEYS', KEYS[1])
+    redis.call('PERSIST', KEYS[1])
+    return redis.call('PEXPIRE', KEYS[1], '60000')`,
+}
 
 export function openRedis(options: RedisOptions, ports: RedisPorts): RedisConnection {
-  const label = labelOf(options.url)
-  const health = createHealth(label, ports)
-  const client = createClient(options)
-  client.on('error', (error) => health.failed(error))
-  client.on('close', () => health.failed(new Error('Connection is closed')))
-  const commands = new Map<RedisScript, string>()
-
-  const run: RedisConnection['run'] = async (script, ...keysAndArguments) => {
+  const { target, prefix, commandTimeoutMs = 500, connectTimeoutMs = 2000 } = options
+  const label = nameRedis(target)
+  const health = createRedisHealth(label, ports)
+  const backoff = createBackoff()
+  const client = createRedisClient(target, prefix, { commandTimeoutMs, connectTimeoutMs, delay: backoff.next })
+  const send = createSender(client)
+  const beats = createHeartbeat(ports.clock, async () => {
     try {
-      return await call(client, commands, script, keysAndArguments).catch((error: unknown) => {
-        // Somebody emptied Redis' script cache: nothing ran, and the client now sends the text.
-        if (error instanceof Error && error.message.startsWith('NOSCRIPT'))
-          return call(client, commands, script, keysAndArguments)
-        throw error
-      })
+      await send(HEARTBEAT, ['heartbeat'])
+      backoff.reset()
+      health.answered()
     } catch (error) {
-      throw health.failed(error)
+      health.failed(error)
+      // The nodes that a cluster's map names may be the ones that are away.
+      if (client.isCluster && 'refreshSlotsCache' in client) client.refreshSlotsCache()
     }
-  }
-
-  let closed = false
-  let stopHeartbeat = (): void => {}
-  const ping = (): Promise<void> => run(PING, 'heartbeat').then(health.answered, () => {})
-  const beat = (): void => {
-    if (!closed) stopHeartbeat = ports.clock.after(HEARTBEAT_MS, () => void ping().then(beat))
-  }
-  client.on('ready', () => void ping())
-  beat()
+  })
+  listen(client, health, beats.now)
 
   return {
     label,
-    run,
+    async run(script, ...given) {
+      const silence = health.silence()
+      if (silence !== null) throw silence
+      try {
+        return await send(script, given)
+      } catch (error) {
+        if (health.healthy()) beats.now()
+        throw health.commandFailed(error)
+      }
+    },
     healthy: health.healthy,
     onRecovery: health.onRecovery,
     close() {
-      if (closed) return
-      closed = true
       health.end()
-      stopHeartbeat()
+      beats.end()
       client.disconnect()
     },
   }
 }
 
-/** Each script is defined once as a command, so that Redis is sent its hash and not its text. */
-async function call(
-  client: Redis,
-  commands: Map<RedisScript, string>,
-  script: RedisScript,
-  given: readonly (string | number)[],
-): Promise<unknown> {
-  let name = commands.get(script)
-  if (name === undefined) {
-    name = `sallyport${commands.size}`
-    client.defineCommand(name, { lua: script.lua, numberOfKeys: script.keys })
-    commands.set(script, name)
-  }
-  const command = (client as unknown as Record<string, (...given: (string | number)[]) => Promise<unknown>>)[name]
-  if (!command) throw new Error(`command ${name} is not defined`)
-  return command.call(client, ...given)
-}
-
-function createClient({ url, prefix, commandTimeoutMs = 500, connectTimeoutMs = 2000 }: RedisOptions): Redis {
-  return new Redis(url, {
-    keyPrefix: prefix,
-    // Nothing is queued while Redis is away, and nothing is sent again when it is back: whoever asked has been told no.
-    enableOfflineQueue: false,
-    autoResendUnfulfilledCommands: false,
-    maxRetriesPerRequest: 0,
-    commandTimeout: commandTimeoutMs,
-    // A frozen server keeps its sockets open: without this, commands would pile up behind one that never answers.
-    socketTimeout: commandTimeoutMs * 2,
-    connectTimeout: connectTimeoutMs,
-    retryStrategy: (times) => {
-      const ceiling = Math.min(RECONNECT_MAX_MS, RECONNECT_FROM_MS * 2 ** Math.min(times, 10))
-      return Math.round(ceiling * (0.5 + Math.random() / 2))
-    },
-    // A primary that became a replica: connect anew, by name, to whoever is primary now.
-    reconnectOnError: (error) => error.message.startsWith('READONLY'),
+function listen(client: RedisClient, health: RedisHealth, ask: () => void): void {
+  client.on('ready', ask)
+  client.on('close', () => health.failed(new Error('Connection is closed')))
+  client.on('error', (error: unknown) => {
+    // A cluster of which no node answers: the last one's error says more.
+    const told = error instanceof Error && 'lastNodeError' in error ? error.lastNodeError : error
+    health.failed(told ?? error)
   })
+  client.on('sentinelError', health.hint)
+  client.on('node error', health.hint)
+  client.on('-node', ask)
 }
 
-/** Tells log and metrics of each change, and only then. */
-function createHealth(label: string, { meter, log }: RedisPorts) {
-  let state: 'unknown' | 'well' | 'away' = 'unknown'
+type Send = (script: RedisScript, given: readonly (string | number)[]) => Promise<unknown>
+
+/** Each script is defined once as a command, so that Redis is sent its hash and not its text. */
+function createSender(client: RedisClient): Send {
+  const names = new Map<RedisScript, string>()
+  const isRightDatabase = watchDatabase(client)
+  const call: Send = async (script, given) => {
+    let name = names.get(script)
+    if (name === undefined) {
+      name = `sallyport${names.size}`
+      client.defineCommand(name, { lua: script.lua, numberOfKeys: script.keys })
+      names.set(script, name)
+    }
+    const command = (client as unknown as Record<string, (...given: (string | number)[]) => Promise<unknown>>)[name]
+    if (!command) throw new Error(`command ${name} is not defined`)
+    return command.call(client, ...given)
+  }
+  return async (script, given) => {
+    const fault = isRightDatabase()
+    if (fault !== null) throw fault
+    return call(script, given).catch((error: unknown) => {
+      // Somebody emptied Redis' script cache: nothing ran, and the client now sends the text.
+      if (error instanceof Error && error.message.startsWith('NOSCRIPT')) return call(script, given)
+      throw error
+    })
+  }
+}
+
+/** ioredis goes on in database 0 where SELECT is refused. Answers the refusal until there is another connection. */
+function watchDatabase(client: RedisClient): () => Error | null {
+  let refusal: Error | null = null
+  client.on('connect', () => {
+    refusal = null
+  })
+  client.on('error', (error: Error & { readonly command?: { readonly name: string } }) => {
+    if (error.command?.name !== 'select') return
+    refusal = error
+    ;(client as Redis).disconnect(true)
+  })
+  return () => refusal
+}
+
+/** Beats each second, and when told to; never two at once. */
+function createHeartbeat(clock: Clock, beat: () => Promise<void>): { now(): void; end(): void } {
   let ended = false
-  const listeners: (() => void)[] = []
+  let underWay: Promise<void> | null = null
+  let stop = (): void => {}
+  const now = (): Promise<void> => {
+    underWay ??= (ended ? Promise.resolve() : beat()).finally(() => {
+      underWay = null
+    })
+    return underWay
+  }
+  const next = (): void => {
+    if (!ended) stop = clock.after(HEARTBEAT_MS, () => void now().then(next))
+  }
+  next()
   return {
-    healthy: () => state === 'well',
-    onRecovery: (listener: () => void) => {
-      listeners.push(listener)
-    },
-    answered() {
-      if (state === 'well' || ended) return
-      state = 'well'
-      meter.storeHealthy('redis', true)
-      log.log('info', 'store connected', { store: label })
-      for (const listener of listeners) listener()
-    },
-    failed(error: unknown): GatewayError {
-      if (state !== 'away' && !ended) {
-        state = 'away'
-        meter.storeHealthy('redis', false)
-        log.log('warn', 'store away', { store: label, because: faultReason(error) })
-      }
-      return storeAway(label, error)
-    },
+    now: () => void now(),
     end() {
       ended = true
-      state = 'away'
+      stop()
     },
   }
 }
 
-function labelOf(url: string): string {
-  if (!/^rediss?:\/\//.test(url) || !URL.canParse(url)) throw new Error('store.redis must be a redis:// or rediss:// URL')
-  const { hostname, port } = new URL(url)
-  return `redis at ${hostname}:${port || 6379}`
+/** Grows until a heartbeat is answered, and not only until a connection is made: one to a replica is of no use. */
+function createBackoff(): { next(): number; reset(): void } {
+  let tries = 0
+  return {
+    next() {
+      tries = Math.min(tries + 1, 10)
+      return Math.round(Math.min(RECONNECT_MAX_MS, RECONNECT_FROM_MS * 2 ** tries) * (0.5 + Math.random() / 2))
+    },
+    reset() {
+      tries = 0
+    },
+  }
 }

@@ -2,34 +2,74 @@
 // it may hold a URL, a command's arguments or a path.
 import { GatewayError } from '../errors/gateway-error.ts'
 
-/** First match by code or message wins. */
-const REASONS: readonly (readonly [pattern: RegExp, reason: string])[] = [
-  [/WRONGPASS|NOAUTH|invalid password|invalid username/i, 'refuses our user or password'],
-  [/NOPERM/, 'does not permit this user what Sallyport needs'],
-  [/READONLY/, 'is a read-only replica'],
+/**
+ * `refusing`: it answers, and says no. `silent`: no answer in time. `cut`: there is no connection, and why is not known here.
+ * `odd`: about this one command; says nothing of the store.
+ */
+export type StoreFaultKind = 'refusing' | 'silent' | 'cut' | 'odd'
+
+export interface StoreFault {
+  readonly kind: StoreFaultKind
+  /** Continues a sentence that begins with the store, and says what to do where there is something to do. */
+  readonly reason: string
+}
+
+const ACL = 'give that user the rights that docs/redis.md lists'
+
+/** First match by code or message wins: what ioredis wraps around another error stands first. All are refusals. */
+const REFUSALS: readonly (readonly [pattern: RegExp, reason: string])[] = [
+  [/invalid reply: null/, 'is not known to its sentinels under that name; set store.redis.master right'],
+  [/sentinel.*(?:WRONGPASS|NOAUTH)/, 'has sentinels that refuse our user or password; set store.redis.sentinelPassword right'],
+  [/sentinel.*NOPERM/, `has sentinels that do not permit our user what Sallyport needs; ${ACL}`],
+  [/failed to connect to sentinel|All sentinels .*Last error/, 'has no sentinel that answers; see store.redis'],
+  [/WRONGPASS|NOAUTH|invalid (?:password|username)/i, 'refuses our user or password; set those under store.redis right'],
+  [/NOPERM|user executing the script can't/, `does not permit our user what Sallyport needs; ${ACL}`],
+  [/READONLY/, 'is a read-only replica; name the primary in store.redis, or its sentinels'],
   [/LOADING/, 'is still loading its data'],
-  [/MASTERDOWN|CLUSTERDOWN|MOVED|CROSSSLOT/, 'is not a primary that answers for all keys'],
-  [/OOM/, 'is out of memory'],
+  [/MASTERDOWN/, 'is a replica that has lost its primary'],
+  [/CLUSTERDOWN/, 'is a cluster that is down or does not serve every slot'],
+  [/Too many Cluster redirections|TRYAGAIN/, 'is a cluster that is moving our slot'],
+  [/\b(?:MOVED|ASK)\b/, 'is a node of a cluster; list its nodes under store.redis.cluster'],
+  [/CROSSSLOT/, 'is a cluster; write store.prefix with a hash tag: "{sallyport}:"'],
+  [/\bOOM\b/, 'is full; raise its maxmemory, with maxmemory-policy noeviction'],
+  [/\bMISCONF\b/, 'cannot write to its disk, and so takes no writes'],
+  [/\bNOREPLICAS\b/, 'has fewer replicas than its min-replicas-to-write'],
+  [/\bBUSY\b/, "is busy with somebody's script"],
+  [/max number of clients/, 'has no connection left for us; raise its maxclients'],
+  [/DB index is out of range/, 'has no database of that number; see store.redis'],
+  [/unknown command/, 'does not know a command that Sallyport needs; it is older than 6.2, or a sentinel'],
   [/ECONNREFUSED/, 'refuses connections'],
   [/ENOTFOUND|EAI_AGAIN/, 'has a name that does not resolve'],
-  [/CERT|SSL|TLS|ERR_TLS/, 'fails in TLS'],
-  [/timed out|timeout|ETIMEDOUT/i, 'does not answer in time'],
-  [/isn't writeable|Connection is closed|ECONNRESET|EPIPE|aborted|max retries/i, 'is not connected'],
+  [/EHOSTUNREACH|ENETUNREACH/, 'cannot be reached by any route'],
+  [/CERT_HAS_EXPIRED/, 'shows a certificate that has expired'],
+  [/CERT_NOT_YET_VALID/, 'shows a certificate that is not yet valid'],
+  [/ALTNAME_INVALID/, 'shows a certificate for another name; where it is right all the same, say store.redis.tls.serverName'],
+  [/SELF_SIGNED|UNABLE_TO_/, 'shows a certificate that nobody we trust has signed; give its CA in store.redis.tls.ca'],
+  [/SSL.*ALERT.*(?:CERT|UNKNOWN_CA)/i, 'wants a client certificate, or another one; see store.redis.tls.cert'],
+  [/\bCERT_|ERR_SSL|EPROTO|ERR_TLS/, 'fails in TLS; it may not speak TLS on that port'],
+  [/RESP type|Please report this/, 'answers something that is not Redis; see its port, and rediss:// for TLS'],
   [/SQLITE_BUSY|database is locked/, 'is locked by another process'],
   [/SQLITE_FULL|disk is full|ENOSPC/, 'has no room on its disk'],
   [/SQLITE_READONLY|readonly database|EACCES|EROFS/, 'cannot be written'],
   [/SQLITE_CORRUPT|malformed|not a database/, 'is damaged'],
 ]
 
-export function faultReason(error: unknown): string {
+const SILENT = /timed out|timeout|ETIMEDOUT/i
+const CUT =
+  /isn't (?:writeable|ready)|Connection is closed|ECONNRESET|EPIPE|aborted|max retries|None of startup|All sentinels|slots cache/i
+
+export function storeFault(error: unknown): StoreFault {
   const { code, message } = error instanceof Error ? (error as NodeJS.ErrnoException) : { code: '', message: '' }
   const text = `${code ?? ''} ${message}`
-  return REASONS.find(([pattern]) => pattern.test(text))?.[1] ?? 'failed'
+  const refusal = REFUSALS.find(([pattern]) => pattern.test(text))
+  if (refusal) return { kind: 'refusing', reason: refusal[1] }
+  if (SILENT.test(text)) return { kind: 'silent', reason: 'does not answer in time' }
+  return CUT.test(text) ? { kind: 'cut', reason: 'is not connected' } : { kind: 'odd', reason: 'failed' }
 }
 
 /** `label`: what to call the store, without credentials. The foreign error is not kept as a cause. */
-export function storeAway(label: string, error: unknown): GatewayError {
-  return new GatewayError('Overloaded', `the store (${label}) ${faultReason(error)}; try again once it is back`, {
+export function storeAway(label: string, { reason }: Pick<StoreFault, 'reason'>): GatewayError {
+  return new GatewayError('Overloaded', `the store (${label}) ${reason}; try again once it is back`, {
     retryAfter: 1000,
   })
 }

@@ -5,9 +5,13 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { Redis, type RedisOptions } from 'ioredis'
+import { parseRedisUrl, type RedisTarget } from '../../src/model/redis-target.ts'
 
 export interface TestRedis {
   readonly url: string
+  /** The same as stores/ takes it. */
+  readonly target: RedisTarget
   readonly port: number
   readonly pid: number
   /** Freezes it (SIGSTOP): it keeps its sockets and answers nothing. */
@@ -18,6 +22,15 @@ export interface TestRedis {
   /** The same port, empty. */
   restart(): Promise<void>
   stop(): Promise<void>
+  /** One command on a connection of its own, as the default user. Rejects with Redis' own words. */
+  command(...given: readonly (string | number)[]): Promise<unknown>
+}
+
+/** The target of a URL that is right. */
+export function redisTarget(url: string): RedisTarget {
+  const target = parseRedisUrl(url)
+  if (!target.ok) throw new Error(target.fault)
+  return target.value
 }
 
 /** `args`: further arguments of redis-server, such as `['--requirepass', 'x']`. */
@@ -33,6 +46,7 @@ export async function startRedis({ args = [] }: { readonly args?: readonly strin
   }
   return {
     url: `redis://127.0.0.1:${port}`,
+    target: redisTarget(`redis://127.0.0.1:${port}`),
     port,
     get pid() {
       return child.pid ?? 0
@@ -48,6 +62,23 @@ export async function startRedis({ args = [] }: { readonly args?: readonly strin
       await end()
       rmSync(dir, { recursive: true, force: true })
     },
+    command: (...given) => redisCommand({ port }, ...given),
+  }
+}
+
+/** One command on a connection of its own, to 127.0.0.1 unless `options` say so. */
+export async function redisCommand(
+  options: Omit<RedisOptions, 'replyMapping'>,
+  ...[name, ...given]: readonly (string | number)[]
+): Promise<unknown> {
+  const bounded = { lazyConnect: true, enableReadyCheck: false, retryStrategy: () => null, connectTimeout: 2000 }
+  const client = new Redis({ host: '127.0.0.1', ...bounded, commandTimeout: 10_000, ...options })
+  client.on('error', () => {})
+  try {
+    await client.connect()
+    return await client.call(String(name), ...given)
+  } finally {
+    client.disconnect()
   }
 }
 
@@ -77,7 +108,7 @@ function accepts(port: number): Promise<boolean> {
   })
 }
 
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')
   const address = server.address()

@@ -401,6 +401,9 @@ test('secrets in Redis', async (t) => {
       await until('the other gateway uses it', () => isUsed(two), 1000)
     }
   })
+  await t.test('it stands under sallyport:secret:NAME', async () => {
+    assert.equal(await redis.command('EXISTS', 'sallyport:secret:it'), 1)
+  })
   await t.test('while Redis is away the last known serve, for store.staleFor', async () => {
     await redis.kill()
     assert.equal((await one.call({ url: up.origin })).status, 200)

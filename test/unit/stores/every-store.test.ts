@@ -37,7 +37,7 @@ const embedded = openEmbedded(dir, { meter: aMeter(), log: silent })
 
 before(async () => {
   server = await startRedis()
-  redis = openRedis({ url: server.url, prefix: 'test:' }, { clock: REAL, meter: aMeter(), log: silent })
+  redis = openRedis({ target: server.target, prefix: 'test:' }, { clock: REAL, meter: aMeter(), log: silent })
   await new Promise<void>((resolve) => redis.onRecovery(resolve))
 })
 after(async () => {

@@ -13,7 +13,7 @@ import type { Clock } from '../../../src/model/ports.ts'
 import { openStores, type Stores } from '../../../src/stores/open-stores.ts'
 import { openRedis } from '../../../src/stores/redis.ts'
 import { aMeter } from '../../support/builders.ts'
-import { startRedis } from '../../support/redis.ts'
+import { redisTarget, startRedis } from '../../support/redis.ts'
 
 const clock: Clock = {
   now: () => performance.now(),
@@ -43,9 +43,12 @@ function aFolder(): string {
 }
 
 function open(options: { redisUrl?: string; dataDir?: string; canSeal?: boolean }, lines: string[] = []): Stores {
-  const { redisUrl = null, dataDir = '', canSeal = true } = options
+  const { redisUrl, dataDir = '', canSeal = true } = options
   const log = { log: (level: string, event: string) => void lines.push(`${level} ${event}`) }
-  const stores = openStores({ redisUrl, prefix: 'sallyport:', dataDir, canSeal }, { clock, meter: aMeter(), log })
+  const stores = openStores(
+    { redis: redisUrl ? redisTarget(redisUrl) : null, prefix: 'sallyport:', dataDir, canSeal },
+    { clock, meter: aMeter(), log },
+  )
   closers.push(() => stores.close())
   return stores
 }
@@ -102,7 +105,7 @@ describe('secrets in Redis', () => {
     const server = await startRedis()
     closers.push(() => server.stop())
     const stores = open({ redisUrl: server.url })
-    const bare = openRedis({ url: server.url, prefix: '' }, { clock, meter: aMeter(), log: silent })
+    const bare = openRedis({ target: server.target, prefix: '' }, { clock, meter: aMeter(), log: silent })
     closers.push(() => bare.close())
     await until(() => stores.healthy() && bare.healthy(), 5000)
     const book = aReplica(stores)
