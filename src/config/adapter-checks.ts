@@ -1,5 +1,6 @@
 // Combinations of one adapter's keys, and of adapters with one another, that could never work or would be unsafe.
 import type { AdapterPolicy } from '../model/adapter-policy.ts'
+import { parseMount } from '../model/mount.ts'
 import type { AdapterWritten } from './adapter-schema.ts'
 import { coveredMetadata, isMetadata } from './addresses.ts'
 import { type Facts, fits, overCeilings, repeated } from './facts.ts'
@@ -16,6 +17,7 @@ type AdapterCheck = (facts: AdapterFacts) => Objection[]
 const EACH: readonly AdapterCheck[] = [
   plaintextSecrets,
   unverifiedSecrets,
+  placement,
   certificate,
   underCeilings,
   places,
@@ -79,6 +81,24 @@ function unverifiedSecrets({ policy }: AdapterFacts): Objection[] {
       message: `is false, so that anyone in between could read ${policy.credentials}; name a CA bundle in tls.ca, or say tls.allowInsecureSecrets: true`,
     },
   ]
+}
+
+/** A path that left the mount would be sent where another adapter's rules stand. */
+function placement({ policy }: AdapterFacts): Objection[] {
+  if (policy.placement === null) return []
+  const { path, query, headers, body } = policy.placement
+  if (path === null && query.length + headers.length + body.length === 0)
+    return [
+      {
+        path: ['credentials'],
+        message: `does not say where the values of ${policy.credentials} go; write path, query, headers or body, or the name alone`,
+      },
+    ]
+  const mount = parseMount(policy.mount)
+  const under = mount.ok ? mount.mount.path : ''
+  return path === null || path.startsWith(under.endsWith('/') ? under : `${under}/`) || path === under
+    ? []
+    : [{ path: ['credentials', 'path'], message: `leads out of the mount; begin it with ${under}` }]
 }
 
 function certificate(facts: AdapterFacts): Objection[] {

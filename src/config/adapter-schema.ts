@@ -2,6 +2,7 @@
 // adapter leaves out is filled in by resolve.ts.
 import { isIP } from 'node:net'
 import { z } from 'zod'
+import { isPointer, pathFault, textFault } from '../credentials/placement.ts'
 import { parseMount } from '../model/mount.ts'
 import { choice, duration, field, flag, integer, name, OFF, offOr, percent, rate, section, size, text } from './fields.ts'
 import { isHeaderName, isHeaderValue, isMethod, isToken } from './http-syntax.ts'
@@ -241,6 +242,41 @@ export const DEFAULTS = section({
 
 const sectionOf = <S extends Record<string, z.ZodType>>(shape: S) => section(filled(shape, {}))
 
+/** `faultOf`: null where the text will do. */
+const judgedText = (faultOf: (written: string) => string | null) =>
+  field<string>(
+    (written) => {
+      const fault = typeof written === 'string' ? faultOf(written) : 'must be text; put it in quotes'
+      return fault === null ? { ok: true, value: String(written) } : { ok: false, fault }
+    },
+    { type: 'string', title: 'text' },
+  )
+
+const placedUnder = (acceptName: (name: string) => boolean, error = 'is not a name that may be set here') =>
+  z
+    .record(z.string().refine(acceptName, { error }), judgedText(textFault), {
+      error: 'must be a mapping of names to text',
+    })
+    .prefault({})
+    .transform((record) => Object.entries(record))
+
+/** What a secret of the scheme placeholder leaves to the adapter. */
+const PLACED = section({
+  secret: name().describe('Name of a stored secret of the scheme placeholder; its values stand in braces below.'),
+  path: judgedText(pathFault)
+    .optional()
+    .describe(
+      "The upstream's whole path, such as /bot{token}/**; ** is what follows the mount in the caller's. Absent: the caller's.",
+    ),
+  query: placedUnder((written) => written !== '').describe(
+    'Query parameters, such as { api_key: "{key}" }; each replaces the request\'s own.',
+  ),
+  headers: placedUnder(isHeaderName).describe('Headers, such as { X-Api-Key: "{key}" }; each replaces the request\'s own.'),
+  body: placedUnder(isPointer, 'must be a JSON pointer to a member, such as /api_key or /auth/key').describe(
+    'Members of a JSON object body by JSON pointer, such as { /auth/key: "{key}" }; set or added, all else stays as it was.',
+  ),
+})
+
 export const ADAPTER = section({
   name: name().describe('Stands in plans, logs, metrics and grants.'),
   mount: MOUNT.describe('URL prefix; the longest that matches wins. https:// and http:// match everything else.'),
@@ -248,7 +284,10 @@ export const ADAPTER = section({
   paths: paths()
     .optional()
     .describe('Only paths that match one of these globs; * stays within a segment, ** does not. Absent: all.'),
-  credentials: name().optional().describe('Name of the stored secret attached where a descriptor has no auth. Absent: none.'),
+  credentials: z
+    .union([name(), PLACED])
+    .optional()
+    .describe('Name of the stored secret attached where a descriptor has no auth, or where its values go. Absent: none.'),
   headers: pairs('a header value', isHeaderName, isHeaderValue)
     .prefault({})
     .describe('Sent with every call unless the descriptor gives or removes them.'),

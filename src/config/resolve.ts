@@ -82,7 +82,7 @@ export function resolveAdapter(own: AdapterWritten, defaults: DefaultsWritten, i
     mount: own.mount,
     methods: own.methods ?? null,
     paths: own.paths ?? null,
-    credentials: own.credentials ?? null,
+    ...resolveCredentials(own.credentials),
     headers: own.headers,
     params: own.params,
     cookies: own.cookies,
@@ -107,6 +107,12 @@ export function resolveAdapter(own: AdapterWritten, defaults: DefaultsWritten, i
     tunnel: own.tunnel,
     audit: { ...defaults.audit, ...own.audit },
   }
+}
+
+function resolveCredentials(credentials: AdapterWritten['credentials']): Pick<AdapterPolicy, 'credentials' | 'placement'> {
+  if (typeof credentials !== 'object') return { credentials: credentials ?? null, placement: null }
+  const { secret, path = null, ...places } = credentials
+  return { credentials: secret, placement: { path, ...places } }
 }
 
 function resolveRetry(own: AdapterWritten, defaults: DefaultsWritten): RetryPolicy {

@@ -13,6 +13,8 @@ export interface Scheme extends CredentialScheme {
   readonly values: z.ZodType<Record<string, string>>
   /** The values' names in the order in which a person is asked for them. */
   readonly fields: readonly string[]
+  /** Values may have any names; `fields` are those that a person is asked for. Absent: just these. */
+  readonly named?: true
   /** Those that may be left out. */
   readonly optional: ReadonlySet<string>
 }

@@ -8,9 +8,10 @@ import { objectText, requestHeaders } from './headers-json.ts'
 export function requestJson(outgoing: OutgoingView | null, inspect: boolean): string {
   if (outgoing === null) return 'null'
   const { method, url, body } = outgoing
+  const bytes = lengthOf(outgoing)
   const headers = objectText(requestHeaders(withContentLength(outgoing)))
   const shown = inspect && body !== null ? `,"body":${bodyJson(Buffer.from(body.buffer, body.byteOffset, body.byteLength))}` : ''
-  return `{"method":${JSON.stringify(method)},"url":${JSON.stringify(url)},"headers":${headers},"bodyBytes":${body?.byteLength ?? 0}${shown}}`
+  return `{"method":${JSON.stringify(method)},"url":${JSON.stringify(url)},"headers":${headers},"bodyBytes":${bytes}${shown}}`
 }
 
 function bodyJson(body: Buffer): string {
@@ -20,8 +21,11 @@ function bodyJson(body: Buffer): string {
 /** RFC 9110 §8.6: methods whose empty body the HTTP client announces. It writes the header after all others. */
 const ANNOUNCED_WHEN_EMPTY: ReadonlySet<string> = new Set(['POST', 'PUT', 'PATCH', 'QUERY', 'PROPFIND', 'PROPPATCH'])
 
-function withContentLength({ method, headers, body }: OutgoingView): HeaderList {
-  const length = body?.byteLength ?? 0
+const lengthOf = ({ body, bodyBytes }: OutgoingView): number => bodyBytes ?? body?.byteLength ?? 0
+
+function withContentLength(outgoing: OutgoingView): HeaderList {
+  const { method, headers } = outgoing
+  const length = lengthOf(outgoing)
   if (length === 0 && !ANNOUNCED_WHEN_EMPTY.has(method)) return headers
   return getHeader(headers, 'content-length') === undefined ? [...headers, ['Content-Length', String(length)]] : headers
 }

@@ -1,7 +1,7 @@
 // Secrets exist only below this line: finds the credential that the plan names, has it obtained where it must be, puts it into
 // the request, answers a challenge, and writes down the masked view of what goes out. Which credential it is was decided in
 // policy/; how it is put in, in credentials/.
-import { GatewayError } from '../errors/gateway-error.ts'
+import { GatewayError, type PartialResponse, withResponse } from '../errors/gateway-error.ts'
 import type { CallContext } from '../model/call-context.ts'
 import {
   type CredentialScheme,
@@ -43,6 +43,7 @@ export function credentials({ secrets, schemes, clock, exchange }: CredentialPor
   }
   const openStored = (secret: Secret, request: HopRequest, context: CallContext): OpenCredential => {
     if (schemes[secret.scheme].place !== 'request') throw wrongPlace(secret, request)
+    refuseMisplaced(secret, request)
     context.trail.credential = inOnePiece(secret.name, '@', String(secret.version))
     return open(secret, secret.scheme, secret.values)
   }
@@ -65,7 +66,7 @@ export function credentials({ secrets, schemes, clock, exchange }: CredentialPor
     if (obtained) await obtained
     const injection = credential.inject(request)
     try {
-      return await send(request, injection, next, context)
+      return await cleaned(send(request, injection, next, context), credential, request)
     } catch (error) {
       credential.dialogue?.failed?.(request)
       throw error
@@ -94,8 +95,23 @@ export function credentials({ secrets, schemes, clock, exchange }: CredentialPor
 
 function send(request: HopRequest, injection: Injection, next: Dispatch, context: CallContext): Promise<UpstreamResponse> {
   const attached = injection === NO_INJECTION ? request : withInjection(request, injection)
-  context.trail.outgoing = maskedView(attached, injection)
+  const view = maskedView(attached, injection)
+  context.trail.outgoing = view
+  if (attached.shownPath !== undefined) context.trail.url = view.url
   return next(attached, context)
+}
+
+/** The answer, or the head of it that a failure shows, without the credential where its URLs repeat it. */
+function cleaned(
+  sent: Promise<UpstreamResponse>,
+  { cleanHeaders }: OpenCredential,
+  request: HopRequest,
+): Promise<UpstreamResponse> {
+  if (cleanHeaders === undefined) return sent
+  const clean = <H extends PartialResponse>(head: H): H => ({ ...head, rawHeaders: cleanHeaders(head.rawHeaders, request) })
+  return sent.then(clean, (error: unknown) => {
+    throw error instanceof GatewayError && error.response ? withResponse(error, clean(error.response)) : error
+  })
 }
 
 /** The cookies of each answer that has a sequel go out with it, as in Requests. */
@@ -123,7 +139,11 @@ function withInjection(request: HopRequest, injection: Injection): HopRequest {
   let headers = request.headers
   for (const { name, value } of injection.headers)
     headers = getHeader(headers, name) === undefined ? [...headers, [name, value]] : setHeader(headers, name, value)
-  const { query } = injection
+  const { query, rewritten } = injection
+  if (rewritten) {
+    const { url, body, shown } = rewritten
+    return { ...request, headers, url, body, ...(shown.url.path === url.path ? {} : { shownPath: shown.url.path }) }
+  }
   return query ? { ...request, headers, url: withQueryPair(request.url, query.name, query.value) } : { ...request, headers }
 }
 
@@ -171,6 +191,15 @@ function refuseUnsafe(choice: StoredChoice, { method, url, plan }: HopRequest): 
       'Forbidden',
       `secret "${choice.name}" is not sent to ${url.origin} while its certificate is not verified; verify it, or set tls.allowInsecureSecrets for adapter "${adapter.name}"`,
     )
+}
+
+/** An adapter that says where values go means a secret that leaves that to it. */
+function refuseMisplaced({ name, scheme }: Secret, { plan: { adapter } }: HopRequest): void {
+  if (adapter.placement === null || adapter.credentials !== name || scheme === 'placeholder') return
+  throw new GatewayError(
+    'UnknownCredential',
+    `secret "${name}" is of scheme ${scheme}, which knows itself where its values go; name it alone in the credentials of adapter "${adapter.name}"`,
+  )
 }
 
 function wrongPlace(secret: Secret, request: HopRequest): GatewayError {

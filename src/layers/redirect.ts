@@ -145,20 +145,22 @@ interface Followed {
 
 async function follow(next: Dispatch, request: HopRequest, from: Followed): Promise<UpstreamResponse> {
   const { trail } = from.context
-  const at = trail.history.push(historyEntry(from)) - 1
+  const url = trail.url ?? from.request.url.href
+  const at = trail.history.push(historyEntry(from, url)) - 1
   try {
     return await send(next, request, from.context)
   } catch (error) {
     if (!(error instanceof GatewayError) || !REFUSALS.has(error.type)) throw error
     trail.history.splice(at, 1)
-    trail.url = from.request.url.href
+    trail.url = url
     throw withResponse(error, headOf(from.response))
   }
 }
 
-function historyEntry({ request, response }: Followed): HistoryEntry {
+/** `url`: as it may be shown. */
+function historyEntry({ request, response }: Followed, url: string): HistoryEntry {
   const { status, reason, rawHeaders, elapsed } = response
-  return { method: request.method, status, reason, url: request.url.href, rawHeaders, elapsed }
+  return { method: request.method, status, reason, url, rawHeaders, elapsed }
 }
 
 function headOf({ status, reason, rawHeaders }: UpstreamResponse): PartialResponse {

@@ -100,6 +100,20 @@ export interface AuditPolicy {
   readonly redact: readonly string[]
 }
 
+/**
+ * Where the values of a secret of the scheme placeholder go. Texts name a value as `{name}`; `{{` is a brace. The upstream gets
+ * the value there, everybody else sees `***`.
+ */
+export interface Placement {
+  /** The whole path, with `**` for what follows the mount in the caller's; null: the path is the caller's. */
+  readonly path: string | null
+  /** Each replaces what the request has under that name. */
+  readonly query: readonly (readonly [name: string, text: string])[]
+  readonly headers: readonly HeaderPair[]
+  /** Members of a JSON object, set or added at a JSON pointer (RFC 6901). */
+  readonly body: readonly (readonly [pointer: string, text: string])[]
+}
+
 export interface AdapterPolicy {
   readonly name: string
   /** Normalised: scheme and host in lower case, default port left out. */
@@ -110,6 +124,8 @@ export interface AdapterPolicy {
   readonly paths: readonly string[] | null
   /** Name of a stored secret that is attached where a descriptor has no `auth`. */
   readonly credentials: string | null
+  /** Of that secret's values; null: its scheme knows where they go. */
+  readonly placement: Placement | null
   readonly headers: readonly HeaderPair[]
   readonly params: readonly (readonly [string, string])[]
   readonly cookies: readonly (readonly [string, string])[]

@@ -2,6 +2,7 @@
 // Which secret, for whom and where to is not decided here.
 import type { HopRequest } from './hop.ts'
 import type { Clock, SecretScheme } from './ports.ts'
+import type { PreparedUrl } from './prepared-request.ts'
 import type { UpstreamResponse } from './upstream-response.ts'
 
 export interface InjectedHeader {
@@ -11,12 +12,21 @@ export interface InjectedHeader {
   readonly masked: string
 }
 
+/** A request with the credential in its URL or body, and what is shown of the two instead. */
+export interface Rewriting {
+  readonly url: PreparedUrl
+  readonly body: Uint8Array | null
+  readonly shown: { readonly url: PreparedUrl; readonly body: Uint8Array | null }
+}
+
 /** What a credential adds. Plain data, so that sending and masking are made from the same thing. */
 export interface Injection {
   /** Each replaces whatever header of that name the request had. */
   readonly headers: readonly InjectedHeader[]
   /** Unencoded; replaces parameters of that name. null: none. */
   readonly query: { readonly name: string; readonly value: string } | null
+  /** Takes the place of the request's own URL and body; absent: they stay. */
+  readonly rewritten?: Rewriting
 }
 
 export const NO_INJECTION: Injection = { headers: [], query: null }
@@ -73,6 +83,11 @@ export interface OpenCredential {
   obtain?(errand: Errand): Promise<void> | null
   /** Asked exactly once per request sent. */
   inject(request: HopRequest): Injection
+  /**
+   * An answer's headers as they may be followed and shown: without this credential where their URLs repeat it, and with the
+   * paths that the caller knows. The same list where nothing changed. Absent: the credential stands in no URL.
+   */
+  cleanHeaders?(rawHeaders: readonly string[], request: HopRequest): readonly string[]
   /** null: nothing follows from any answer. */
   readonly dialogue: Dialogue | null
 }

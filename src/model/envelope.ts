@@ -42,4 +42,6 @@ export interface OutgoingView {
   readonly url: string
   readonly headers: HeaderList
   readonly body: Uint8Array | null
+  /** As it was sent, where `body` is masked; absent: those of `body`. */
+  readonly bodyBytes?: number
 }

@@ -30,6 +30,8 @@ export interface HopRequest extends PreparedRequest {
   readonly plan: HopPlan
   /** What this request was composed from; a redirect makes its next hop of it. Its body is this request's, held once. */
   readonly outbound: Outbound
+  /** What may be shown of a path that holds a secret; absent: the path itself. */
+  readonly shownPath?: string
 }
 
 /** A request before an adapter's headers and the cookies were worked in: what a redirect carries from hop to hop. */

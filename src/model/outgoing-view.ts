@@ -5,7 +5,8 @@ import type { OutgoingView } from './envelope.ts'
 import type { HeaderList, HeaderPair } from './header-list.ts'
 import type { PreparedRequest, PreparedUrl } from './prepared-request.ts'
 
-const MASK = '***'
+/** What is shown instead of a secret. */
+export const MASK = '***'
 
 /** A first word that is none of these may be the secret itself, and is masked with the rest. */
 const SCHEME_WORDS: ReadonlySet<string> = new Set(
@@ -14,13 +15,16 @@ const SCHEME_WORDS: ReadonlySet<string> = new Set(
 
 /** `request` carries what `injection` says; the view shows neither that nor credentials and cookies that the caller gave. */
 export function maskedView(request: PreparedRequest, injection: Injection = NO_INJECTION): OutgoingView {
-  const { query } = injection
-  return {
-    method: request.method,
-    url: query ? withQueryPair(request.url, query.name, MASK).href : request.url.href,
+  const { query, rewritten } = injection
+  const { method, body } = request
+  const url = rewritten?.shown.url ?? request.url
+  const view: OutgoingView = {
+    method,
+    url: query ? withQueryPair(url, query.name, MASK).href : url.href,
     headers: maskHeaders(request.headers, injection),
-    body: request.body,
+    body: rewritten ? rewritten.shown.body : body,
   }
+  return view.body === body ? view : { ...view, bodyBytes: body?.byteLength ?? 0 }
 }
 
 function maskHeaders(headers: HeaderList, injection: Injection): HeaderList {
@@ -73,11 +77,17 @@ export function withQueryPair(url: PreparedUrl, name: string, value: string): Pr
   const path = question < 0 ? url.target : url.target.slice(0, question)
   const query = question < 0 ? '' : url.target.slice(question + 1)
   const pairs = query === '' ? [] : query.split('&').filter((pair) => !isNamed(pair, name))
-  const target = `${path}?${[...pairs, `${encode(name)}=${value === MASK ? MASK : encode(value)}`].join('&')}`
+  return withTarget(url, `${path}?${[...pairs, `${encode(name)}=${value === MASK ? MASK : encode(value)}`].join('&')}`)
+}
+
+/** The same URL with another path and query, as they stand in the request line. */
+export function withTarget(url: PreparedUrl, target: string): PreparedUrl {
+  const question = target.indexOf('?')
+  const path = question < 0 ? target : target.slice(0, question)
   const hash = url.href.indexOf('#')
   const head = hash < 0 ? url.href : url.href.slice(0, hash)
   const site = head.endsWith(url.target) ? head.slice(0, head.length - url.target.length) : url.origin
-  return { ...url, target, href: site + target + (hash < 0 ? '' : url.href.slice(hash)) }
+  return { ...url, target, path, href: site + target + (hash < 0 ? '' : url.href.slice(hash)) }
 }
 
 function isNamed(pair: string, name: string): boolean {

@@ -56,6 +56,7 @@ export type SecretScheme =
   | 'hmac'
   | 'oauth2-client-credentials'
   | 'jwt-bearer'
+  | 'placeholder'
 
 /** Keys that may stand in for one another. */
 export interface SecretPool {

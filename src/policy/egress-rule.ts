@@ -46,9 +46,12 @@ function forbidden(because: string): EgressVerdict {
 }
 
 function pathDecides(adapter: AdapterPolicy, caller: Caller): boolean {
-  if (adapter.paths !== null || mountHasPath(adapter.mount)) return true
+  if (adapter.paths !== null || mountHasPath(adapter.mount) || hasPlacedPath(adapter)) return true
   return caller.may?.some((grant) => grant.adapter === adapter.name && grant.paths !== null) ?? false
 }
+
+/** What could end or hide a segment could do so with the secret's. */
+const hasPlacedPath = ({ placement }: AdapterPolicy): boolean => placement !== null && placement.path !== null
 
 /** `https://h/v1` has one; `https://h/`, `https://h` and the catch-alls have none. */
 function mountHasPath(mount: string): boolean {

@@ -130,7 +130,7 @@ function openAttempt(request: HopRequest, context: CallContext, origin: Origin):
   const attempt: Attempt = {
     hop: request.hop,
     method: request.method,
-    url: inOnePiece(origin.origin, request.url.path),
+    url: inOnePiece(origin.origin, request.shownPath ?? request.url.path),
     adapter: request.plan.adapter.name,
     origin: origin.origin,
     address: null,

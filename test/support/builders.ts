@@ -22,6 +22,7 @@ export function anAdapter(over: Partial<AdapterPolicy> = {}): AdapterPolicy {
     methods: null,
     paths: null,
     credentials: null,
+    placement: null,
     headers: [],
     params: [],
     cookies: [],

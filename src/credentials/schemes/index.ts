@@ -10,6 +10,7 @@ import { hmac } from './hmac.ts'
 import { jwtBearer } from './jwt-bearer.ts'
 import { mtls } from './mtls.ts'
 import { oauth2ClientCredentials } from './oauth2-client-credentials.ts'
+import { placeholder } from './placeholder.ts'
 import { proxyBasic } from './proxy-basic.ts'
 import { query } from './query.ts'
 
@@ -25,4 +26,5 @@ export const SCHEMES: Readonly<Record<SecretScheme, Scheme>> = {
   hmac,
   'oauth2-client-credentials': oauth2ClientCredentials,
   'jwt-bearer': jwtBearer,
+  placeholder,
 }

@@ -224,6 +224,43 @@ const REFUSED: readonly Refused[] = [
   },
 ]
 
+/** Of the places that an adapter gives the values of its secret. */
+const PLACES: readonly (readonly [places: string, key: string, message: RegExp])[] = [
+  ['', 'credentials', /does not say where the values of s go/],
+  ['path: "bot{k}/**"', 'credentials.path', /must be a path such as/],
+  ['path: "/bot{k}?x"', 'credentials.path', /must be a path such as/],
+  ['path: "/bot/**"', 'credentials.path', /must name a value of the secret in braces/],
+  ['path: "/bot{k/**"', 'credentials.path', /write "{{" for a brace/],
+  ['path: "/{k}/**/**"', 'credentials.path', /may hold one \*\*/],
+  ['path: "/{k}/a*"', 'credentials.path', /no other \*/],
+  ['path: "/{k}/../**"', 'credentials.path', /dot segments/],
+  ['path: "/{k}/a%2fb"', 'credentials.path', /encoded slashes/],
+  ['path: [1]', 'credentials.path', /must be text/],
+  ['headers: { Host: "{k}" }', 'credentials.headers.Host', /is not a name/],
+  ['headers: { X-K: "k" }', 'credentials.headers.X-K', /must name a value/],
+  ['body: { key: "{k}" }', 'credentials.body.key', /must be a JSON pointer/],
+  ['body: { /a~2: "{k}" }', 'credentials.body["/a~2"]', /must be a JSON pointer/],
+  ['body: { "": "{k}" }', 'credentials.body[""]', /must be a JSON pointer/],
+  ['query: { q: 1 }', 'credentials.query.q', /must be text; put it in quotes/],
+  ['pth: "/{k}"', 'credentials.pth', /did you mean path/],
+]
+
+describe('places of a secret that are refused', () => {
+  for (const [places, key, message] of PLACES) {
+    test(places || 'none', async () => {
+      const faults = await faultsOf(adapter(`credentials: { secret: s${places && `, ${places}`} }`))
+      assert.equal(faults.length, 1, faults.join('\n'))
+      assert.equal(faults[0]?.split(' ')[1], `adapters[0].${key}`)
+      assert.match(faults[0] ?? '', message)
+    })
+  }
+
+  test('a path that leads out of the mount', async () => {
+    const faults = await faultsOf(adapter('credentials: { secret: s, path: "/v2/{k}/**" }', 'https://a.example/v1'))
+    assert.match(faults.join(), /adapters\[0\]\.credentials\.path leads out of the mount; begin it with \/v1$/)
+  })
+})
+
 describe('refused', () => {
   for (const { name, yaml, key, message } of REFUSED) {
     test(name, async () => {
@@ -263,6 +300,8 @@ describe('accepted without a word', () => {
     ['more calls than connections with HTTP/2', adapter('limits: { concurrency: 500 }, pool: { connections: 2, http2: true }')],
     ['no retries under a ceiling of none', `ceilings: { maxRetries: 0 }\ndefaults: { retry: off }\n${adapter('')}`],
     ['private addresses', adapter('egress: { allow: [10.0.0.0/8, "fd12::/16"] }')],
+    ['a key in the path', adapter('credentials: { secret: s, path: "/v1/{k}/**" }', 'https://a.example/v1')],
+    ['a key in the body', adapter('credentials: { secret: s, body: { /a/b~1c: "{k}{{" } }')],
     ['a metadata address on its own line', adapter('egress: { allowMetadata: [169.254.169.254] }')],
   ]
   for (const [name, yaml] of accepted) {
