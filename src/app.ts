@@ -10,8 +10,10 @@ import { createEphemeralKeyRing, createKeyRing, type KeyRing } from './credentia
 import { type NewSecret, provisionSecret } from './credentials/provision.ts'
 import { SCHEMES } from './credentials/schemes/index.ts'
 import { createSealer, type Sealer } from './credentials/seal.ts'
+import { createTextSealer } from './credentials/seal-text.ts'
+import { createSharedStates, noSharedState } from './credentials/shared-state.ts'
 import { parseKeys, readKeys } from './credentials/sources/key-source.ts'
-import { createTokenExchange, rehearseTokenExchange } from './credentials/token-exchange.ts'
+import { createTokenExchange, type MountedOn, rehearseTokenExchange } from './credentials/token-exchange.ts'
 import { buildOpenApi } from './descriptor/openapi.ts'
 import { GatewayError } from './errors/gateway-error.ts'
 import { createGateway } from './gateway.ts'
@@ -21,6 +23,7 @@ import { egress } from './layers/egress.ts'
 import { idempotency } from './layers/idempotency.ts'
 import { redirect } from './layers/redirect.ts'
 import type { AdapterPolicy } from './model/adapter-policy.ts'
+import type { TokenPorts } from './model/credential-scheme.ts'
 import type { AuditLog, Clock, Routes } from './model/ports.ts'
 import { VERSION } from './model/version.ts'
 import { callStack, rehearsalStack } from './pipeline.ts'
@@ -89,9 +92,12 @@ export function createApp(config: Config, { log, clock = systemClock }: { log: P
   const own = createOwnListeners()
   const overrides = createOverrides(clock)
   const mountedOn = (url: string): AdapterPolicy | null => adapterFor(url, snapshot.routes)
-  const tokens = createTokenExchange({ gateway: { call: (incoming) => gateway.call(incoming) }, mountedOn })
-  const attach = credentials({ secrets, schemes: SCHEMES, clock, exchange: tokens.exchange })
-  const pretend = credentials({ secrets, schemes: SCHEMES, clock, exchange: rehearseTokenExchange(mountedOn) })
+  const tokens = createTokenExchange({ gateway: { call: (incoming) => gateway.call(incoming) }, mountedOn, clock })
+  const texts = createTextSealer({ ring, installation: config.store.installation })
+  const shared = createSharedStates({ values: stores.tokens, sealer: texts, clock })
+  const tokenPorts: TokenPorts = { clock, exchange: tokens.exchange, shared: shared.of, meter: metrics, log }
+  const attach = credentials({ secrets, schemes: SCHEMES, tokens: tokenPorts })
+  const pretend = credentials({ secrets, schemes: SCHEMES, tokens: rehearseTokens(tokenPorts, mountedOn) })
   const stackPorts: StackPorts = {
     clock,
     metrics,
@@ -178,6 +184,7 @@ export function createApp(config: Config, { log, clock = systemClock }: { log: P
     async drain() {
       await face.drain(snapshot.config.listen.drainMs)
       await tokens.close()
+      await shared.close()
       await pool.close()
       await audit.close()
       secrets.close()
@@ -233,6 +240,12 @@ function openKeyRing({ store }: Config): KeyRing | null {
   if (store.keyFile !== null) return createKeyRing(readKeys({ file: store.keyFile }))
   if (store.key !== null) return createKeyRing(parseKeys(store.key, 'store.key'))
   return null
+}
+
+/** For calls that are explained and not sent. */
+function rehearseTokens(ports: TokenPorts, mountedOn: MountedOn): TokenPorts {
+  const exchange = rehearseTokenExchange(mountedOn)
+  return { ...ports, exchange, shared: () => noSharedState, meter: { tokenRenewed() {} }, log: { log() {} } }
 }
 
 function adapterFor(url: string, routes: Routes): AdapterPolicy | null {

@@ -1,11 +1,12 @@
 // A token request as a call of the gateway's own: down the ordinary pipeline, under the adapter that is mounted on the token
 // URL, so that it is judged, limited and recorded like any other. What must hold because it carries a secret is checked here.
-import { GatewayError } from '../errors/gateway-error.ts'
+import { GatewayError, type Sent } from '../errors/gateway-error.ts'
 import type { AdapterPolicy } from '../model/adapter-policy.ts'
 import type { Caller } from '../model/caller.ts'
 import { type Cancellation, createCancellation } from '../model/cancellation.ts'
 import type { Errand, TokenAnswer, TokenExchange, TokenRequest } from '../model/credential-scheme.ts'
 import type { Gateway } from '../model/gateway-port.ts'
+import type { Clock } from '../model/ports.ts'
 
 /** The adapter mounted on that URL; null: none, or it is no URL. */
 export type MountedOn = (url: string) => AdapterPolicy | null
@@ -13,20 +14,30 @@ export type MountedOn = (url: string) => AdapterPolicy | null
 export interface TokenExchangePorts {
   readonly gateway: Pick<Gateway, 'call'>
   readonly mountedOn: MountedOn
+  readonly clock: Pick<Clock, 'after'>
 }
 
 /** Who asks for tokens. No configured caller can be called so, and none needs a grant for a token URL. */
 const TOKEN_CALLER: Caller = { name: '(credentials)', admin: false, may: null }
 
+/** How long a shutdown waits for answers that cannot be asked for again, ms. */
+const LAST_ANSWERS_MS = 5000
+
 /** Of the decoded answer, bytes; a token has a few KiB. */
 const ANSWER_LIMIT = 65_536
 
-/** `close` ends what is under way; for when nobody waits for a token any more. */
-export function createTokenExchange({ gateway, mountedOn }: TokenExchangePorts): {
+interface UnderWay {
+  readonly cancellation: Cancellation
+  readonly once: boolean
+}
+
+/** `close` ends what is under way, but for requests that go out `once`: those it waits for, for a while. Then nothing is asked any more. */
+export function createTokenExchange({ gateway, mountedOn, clock }: TokenExchangePorts): {
   readonly exchange: TokenExchange
   close(): Promise<void>
 } {
-  const underWay = new Map<Promise<TokenAnswer>, Cancellation>()
+  const underWay = new Map<Promise<TokenAnswer>, UnderWay>()
+  let closed = false
   const ask = async (
     request: TokenRequest,
     on: Parameters<TokenExchange>[1],
@@ -43,20 +54,26 @@ export function createTokenExchange({ gateway, mountedOn }: TokenExchangePorts):
     })
     return answerOf(JSON.parse(Buffer.concat(chunks).toString()))
   }
+  const cancelAll = (which: (request: UnderWay) => boolean): void => {
+    const draining = new GatewayError('Draining', 'The gateway is shutting down.')
+    for (const request of underWay.values()) if (which(request)) request.cancellation.cancel(draining)
+  }
   return {
     async exchange(request, on) {
-      const refusal = refuseUnsafe(request.url, mountedOn)
+      const refusal = closed ? notAsked('the gateway is shutting down') : refuseUnsafe(request.url, mountedOn)
       if (refusal) return refusal
       // Its end is the adapter's total clock: the call that it was begun for may hang up while others wait for it.
       const cancellation = createCancellation()
       const answer = ask(request, on, cancellation)
-      underWay.set(answer, cancellation)
+      underWay.set(answer, { cancellation, once: request.once === true })
       return answer.finally(() => underWay.delete(answer))
     },
     async close() {
-      const draining = new GatewayError('Draining', 'The gateway is shutting down.')
-      for (const cancellation of underWay.values()) cancellation.cancel(draining)
+      closed = true
+      cancelAll(({ once }) => !once)
+      const stopTimer = clock.after(LAST_ANSWERS_MS, () => cancelAll(() => true))
       await Promise.allSettled(underWay.keys())
+      stopTimer()
     },
   }
 }
@@ -70,7 +87,11 @@ export function rehearseTokenExchange(mountedOn: MountedOn): TokenExchange {
 /** The same rules as for any stored secret; null: it may be sent there. */
 function refuseUnsafe(url: string, mountedOn: MountedOn): TokenAnswer | null {
   const because = doubtAbout(mountedOn(url))
-  return because === null ? null : { kind: 'none', because, privateDetail: URL.canParse(url) ? new URL(url).origin : '' }
+  return because === null ? null : notAsked(because, URL.canParse(url) ? new URL(url).origin : '')
+}
+
+function notAsked(because: string, privateDetail = ''): TokenAnswer {
+  return { kind: 'none', because, privateDetail, sent: 'no' }
 }
 
 function doubtAbout(adapter: AdapterPolicy | null): string | null {
@@ -85,7 +106,7 @@ function doubtAbout(adapter: AdapterPolicy | null): string | null {
 }
 
 /** No credential of the adapter's, or it might be this very one; no redirect, which would carry the secret elsewhere. */
-function descriptorOf({ url, form, basic }: TokenRequest, secret: Errand['credential']): object {
+function descriptorOf({ url, form, basic, once }: TokenRequest, secret: Errand['credential']): object {
   return {
     url,
     method: 'POST',
@@ -93,6 +114,8 @@ function descriptorOf({ url, form, basic }: TokenRequest, secret: Errand['creden
     data: form,
     auth: basic === null ? null : { type: 'basic', ...basic },
     ...{ allowRedirects: false, decode: 'base64', maxResponseSize: ANSWER_LIMIT, tags: { secret } },
+    // Not even a method list that the adapter widened, nor a pooled connection that died, makes it go out again.
+    ...(once ? { maxRetries: { total: 0, allowedMethods: [] } } : {}),
   }
 }
 
@@ -100,7 +123,7 @@ function descriptorOf({ url, form, basic }: TokenRequest, secret: Errand['creden
 interface Envelope {
   readonly status: number | null
   readonly base64?: string
-  readonly error: { readonly type: string; readonly message: string } | null
+  readonly error: { readonly type: string; readonly message: string; readonly sent: Sent } | null
 }
 
 function answerOf({ status, base64, error }: Envelope): TokenAnswer {
@@ -109,6 +132,7 @@ function answerOf({ status, base64, error }: Envelope): TokenAnswer {
       kind: 'none',
       because: `its token endpoint could not be asked (${error?.type ?? 'no answer'})`,
       privateDetail: error?.message ?? '',
+      sent: error?.sent ?? 'maybe',
     }
   return { kind: 'answer', status, body: Buffer.from(base64 ?? '', 'base64') }
 }

@@ -9,29 +9,35 @@ import {
   type Injection,
   NO_INJECTION,
   type OpenCredential,
-  type TokenExchange,
+  type TokenPorts,
 } from '../model/credential-scheme.ts'
 import type { Dispatch, Layer } from '../model/dispatch.ts'
 import { getHeader, type HeaderList, setHeader, withoutHeader } from '../model/header-list.ts'
 import type { CredentialChoice, HopRequest } from '../model/hop.ts'
 import { inOnePiece } from '../model/one-piece.ts'
 import { maskedView, withQueryPair } from '../model/outgoing-view.ts'
-import type { Clock, Secret, SecretScheme, Secrets } from '../model/ports.ts'
+import type { Secret, SecretScheme, Secrets } from '../model/ports.ts'
 import { headerValues, type UpstreamResponse } from '../model/upstream-response.ts'
 import { unlessCancelled } from '../model/wait.ts'
 
 export interface CredentialPorts {
   readonly secrets: Secrets
   readonly schemes: Readonly<Record<SecretScheme, CredentialScheme>>
-  readonly clock: Clock
   /** For credentials that must be obtained first. */
-  readonly exchange: TokenExchange
+  readonly tokens: TokenPorts
 }
 
 type StoredChoice = Extract<CredentialChoice, { kind: 'stored' }>
 type GivenAuth = Extract<CredentialChoice, { kind: 'given' }>['auth']
 
-export function credentials({ secrets, schemes, clock, exchange }: CredentialPorts): Layer {
+/** `secret` null: it came with the descriptor. */
+interface Held {
+  readonly credential: OpenCredential
+  readonly secret: Secret | null
+}
+
+export function credentials({ secrets, schemes, tokens }: CredentialPorts): Layer {
+  const { clock } = tokens
   // Keyed by identity: a new version is a new object, and what nobody holds any more is forgotten by itself.
   const opened = new WeakMap<Secret | GivenAuth, OpenCredential>()
   const open = (key: Secret | GivenAuth, scheme: SecretScheme, values: Readonly<Record<string, string>>): OpenCredential => {
@@ -41,28 +47,31 @@ export function credentials({ secrets, schemes, clock, exchange }: CredentialPor
     opened.set(key, fresh)
     return fresh
   }
-  const openStored = (secret: Secret, request: HopRequest, context: CallContext): OpenCredential => {
+  const openGiven = (auth: GivenAuth): Held => ({ credential: open(auth, auth.type, auth), secret: null })
+  const openStored = (secret: Secret, request: HopRequest, context: CallContext): Held => {
     if (schemes[secret.scheme].place !== 'request') throw wrongPlace(secret, request)
     refuseMisplaced(secret, request)
     context.trail.credential = inOnePiece(secret.name, '@', String(secret.version))
-    return open(secret, secret.scheme, secret.values)
+    return { credential: open(secret, secret.scheme, secret.values), secret }
   }
   const find = (choice: StoredChoice, request: HopRequest, context: CallContext): Secret | Promise<Secret> => {
     refuseUnsafe(choice, request)
     return secrets.find(choice.name, { origin: request.url.origin, caller: context.caller.name })
   }
-  const obtain = (credential: OpenCredential, choice: CredentialChoice, context: CallContext): Promise<void> | null => {
-    if (!credential.obtain || choice.kind !== 'stored') return null
+  const obtain = ({ credential, secret }: Held, context: CallContext): Promise<void> | null => {
+    if (!credential.obtain || secret === null) return null
     const { requestId, cancellation, trail } = context
-    const shared = credential.obtain({ credential: choice.name, requestId, clock, exchange })
+    const { name, version } = secret
+    const shared = credential.obtain({ credential: name, version, member: null, requestId, ports: tokens })
     if (!shared) return null
     const from = clock.now()
     return unlessCancelled(shared, cancellation).finally(() => trail.waited(clock.now() - from, 'renewed credential'))
   }
 
   /** Obtained where it must be, then injected and sent; once for each time that the request goes out. */
-  const sendWith = async (credential: OpenCredential, request: HopRequest, next: Dispatch, context: CallContext) => {
-    const obtained = obtain(credential, request.plan.credential, context)
+  const sendWith = async (held: Held, request: HopRequest, next: Dispatch, context: CallContext): Promise<UpstreamResponse> => {
+    const { credential } = held
+    const obtained = obtain(held, context)
     if (obtained) await obtained
     const injection = credential.inject(request)
     try {
@@ -79,17 +88,18 @@ export function credentials({ secrets, schemes, clock, exchange }: CredentialPor
       context.trail.outgoing = maskedView(request)
       return next(request, context)
     }
-    let credential: OpenCredential
-    if (choice.kind === 'given') credential = open(choice.auth, choice.auth.type, choice.auth)
+    let held: Held
+    if (choice.kind === 'given') held = openGiven(choice.auth)
     else {
       // Not awaited unless it must be: a secret that is in memory costs no turn of the event loop.
       const found = find(choice, request, context)
       const secret = found instanceof Promise ? await unlessCancelled(found, context.cancellation) : found
-      credential = openStored(secret, request, context)
+      held = openStored(secret, request, context)
     }
     const bare = withoutCallersOwn(request, context)
-    const sendOnce = (again: HopRequest): Promise<UpstreamResponse> => sendWith(credential, again, next, context)
-    return credential.dialogue ? converse(credential.dialogue, bare, context, sendOnce) : sendOnce(bare)
+    const sendOnce = (again: HopRequest): Promise<UpstreamResponse> => sendWith(held, again, next, context)
+    const { dialogue } = held.credential
+    return dialogue ? converse(dialogue, bare, context, sendOnce) : sendOnce(bare)
   }
 }
 

@@ -1,7 +1,8 @@
 // How a credential gets into a request: what each scheme in credentials/ offers and the credentials layer carries out.
 // Which secret, for whom and where to is not decided here.
+import type { Sent } from '../errors/gateway-error.ts'
 import type { HopRequest } from './hop.ts'
-import type { Clock, SecretScheme } from './ports.ts'
+import type { Clock, Logger, Meter, SecretScheme } from './ports.ts'
 import type { PreparedUrl } from './prepared-request.ts'
 import type { UpstreamResponse } from './upstream-response.ts'
 
@@ -52,12 +53,14 @@ export interface TokenRequest {
   readonly form: readonly (readonly [name: string, value: string])[]
   /** Client authentication in the Authorization header; null: none. */
   readonly basic: { readonly username: string; readonly password: string } | null
+  /** What it presents is used up by being sent: it goes out once, and a shutdown waits for its answer. Absent: it may be repeated. */
+  readonly once?: true
 }
 
 export type TokenAnswer =
   | { readonly kind: 'answer'; readonly status: number; readonly body: Buffer }
   /** None came, or it was never asked; why, for callers and, with hosts and addresses, for operators. */
-  | { readonly kind: 'none'; readonly because: string; readonly privateDetail: string }
+  | { readonly kind: 'none'; readonly because: string; readonly privateDetail: string; readonly sent: Sent }
 
 /** Judged, limited and recorded like any other call. `on`: the secret's name, and the id of the call that needs the token. */
 export type TokenExchange = (
@@ -65,13 +68,36 @@ export type TokenExchange = (
   on: { readonly credential: string; readonly requestId: string },
 ) => Promise<TokenAnswer>
 
+/** What all replicas know of one credential: a text, sealed, changed only by compare-and-set. Rejects with Overloaded where the store is away. */
+export interface SharedState {
+  /** null: nothing is kept. `text` null: what is kept cannot be opened. */
+  read(): Promise<{ readonly text: string | null; readonly version: number } | null>
+  /** As KeyValueStore.put. */
+  write(text: string, options: { readonly ttlMs: number | null; readonly ifVersion: number | null }): Promise<boolean>
+  /** null: another has it. It is prolonged until it is released, and ends by itself a few seconds after its holder has died. */
+  lease(): Promise<{ release(): Promise<void> } | null>
+  /** A shutdown waits for `work`, for a while. */
+  hold<T>(work: Promise<T>): Promise<T>
+}
+
+export interface TokenPorts {
+  readonly clock: Clock
+  readonly exchange: TokenExchange
+  /** `credential`: name, version and key of a pool, such as `crm-token@3#2`. */
+  readonly shared: (credential: string) => SharedState
+  readonly meter: Pick<Meter, 'tokenRenewed'>
+  readonly log: Logger
+}
+
 /** On whose behalf a credential is obtained, and with what. */
 export interface Errand {
   /** The secret's name, for messages. */
   readonly credential: string
+  readonly version: number
+  /** Which of a pool's keys, from 1; null: there is just the one. */
+  readonly member: number | null
   readonly requestId: string
-  readonly clock: Clock
-  readonly exchange: TokenExchange
+  readonly ports: TokenPorts
 }
 
 /** One credential with its values, made once per secret version; keeps what must be remembered between requests. */

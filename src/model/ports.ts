@@ -55,6 +55,7 @@ export type SecretScheme =
   | 'aws-sigv4'
   | 'hmac'
   | 'oauth2-client-credentials'
+  | 'oauth2-refresh-token'
   | 'jwt-bearer'
   | 'placeholder'
 

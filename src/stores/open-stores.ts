@@ -8,6 +8,7 @@ import { createEmbeddedSecrets } from './embedded-secrets.ts'
 import { createEmbeddedValues } from './embedded-values.ts'
 import { createMemoryIdempotency } from './memory-idempotency.ts'
 import { createMemorySecrets } from './memory-secrets.ts'
+import { createMemoryValues } from './memory-values.ts'
 import { openRedis } from './redis.ts'
 import { createRedisIdempotency } from './redis-idempotency.ts'
 import { createRedisSecrets } from './redis-secrets.ts'
@@ -27,6 +28,8 @@ export interface Stores {
   readonly kind: 'redis' | 'embedded'
   readonly secrets: SecretStore
   readonly values: KeyValueStore
+  /** What replicas share of obtained tokens; in memory where there is no key to seal it with. */
+  readonly tokens: KeyValueStore
   readonly idempotency: IdempotencyStore
   /** For adapters with `idempotency: local`. */
   readonly localIdempotency: IdempotencyStore
@@ -47,12 +50,14 @@ export function openStores(options: StoresOptions, ports: StoresPorts): Stores {
   if (!options.canSeal)
     log.log('warn', 'no sealing key: secrets are kept in memory only and are gone after a restart', { key: 'store.keyFile' })
   const memory = options.canSeal ? null : createMemorySecrets()
+  const memoryValues = options.canSeal ? null : createMemoryValues(clock)
   if (options.redis !== null) {
     const redis = openRedis({ target: options.redis, prefix: options.prefix }, ports)
     return {
       kind: 'redis',
       secrets: memory ?? createRedisSecrets(redis),
       values: createRedisValues(redis),
+      tokens: memoryValues ?? createRedisValues(redis),
       idempotency: createRedisIdempotency(redis),
       localIdempotency,
       healthy: redis.healthy,
@@ -64,6 +69,7 @@ export function openStores(options: StoresOptions, ports: StoresPorts): Stores {
     kind: 'embedded',
     secrets: memory ?? createEmbeddedSecrets(embedded),
     values: createEmbeddedValues(embedded, clock),
+    tokens: memoryValues ?? createEmbeddedValues(embedded, clock),
     idempotency: createEmbeddedIdempotency(embedded, clock),
     localIdempotency,
     healthy: embedded.healthy,

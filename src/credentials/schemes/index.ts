@@ -10,6 +10,7 @@ import { hmac } from './hmac.ts'
 import { jwtBearer } from './jwt-bearer.ts'
 import { mtls } from './mtls.ts'
 import { oauth2ClientCredentials } from './oauth2-client-credentials.ts'
+import { oauth2RefreshToken } from './oauth2-refresh-token.ts'
 import { placeholder } from './placeholder.ts'
 import { proxyBasic } from './proxy-basic.ts'
 import { query } from './query.ts'
@@ -25,6 +26,7 @@ export const SCHEMES: Readonly<Record<SecretScheme, Scheme>> = {
   'aws-sigv4': awsSigV4,
   hmac,
   'oauth2-client-credentials': oauth2ClientCredentials,
+  'oauth2-refresh-token': oauth2RefreshToken,
   'jwt-bearer': jwtBearer,
   placeholder,
 }

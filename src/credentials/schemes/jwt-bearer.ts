@@ -4,6 +4,7 @@ import { createPrivateKey, type KeyObject, randomUUID } from 'node:crypto'
 import { SignJWT } from 'jose'
 import type { TokenRequest } from '../../model/credential-scheme.ts'
 import type { Clock } from '../../model/ports.ts'
+import { renewByAsking } from '../renew-by-asking.ts'
 import { anyText, defineScheme, oneOf, optional, plainText } from '../scheme.ts'
 import { openTokenCredential } from '../token.ts'
 import { audience, extraParams, formOf, scope, tokenUrl } from '../token-fields.ts'
@@ -61,11 +62,12 @@ export const jwtBearer = defineScheme({
         ...(asGrant && scope !== '' ? { scope } : {}),
       },
     }
-    return openTokenCredential(async (clock): Promise<TokenRequest> => {
+    const compose = async (clock: Clock): Promise<TokenRequest> => {
       const jwt = await signAssertion(assertion, clock)
       const proof: Record<string, string> = asGrant ? grantOf(jwt) : proofOf(jwt)
       return { url, form: formOf({ ...proof, scope }, params), basic: null }
-    })
+    }
+    return openTokenCredential('jwt-bearer', renewByAsking(compose))
   },
 })
 

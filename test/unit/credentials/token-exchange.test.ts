@@ -6,6 +6,7 @@ import type { AdapterPolicy } from '../../../src/model/adapter-policy.ts'
 import type { TokenRequest } from '../../../src/model/credential-scheme.ts'
 import type { IncomingCall } from '../../../src/model/gateway-port.ts'
 import { anAdapter } from '../../support/builders.ts'
+import { createFakeClock, settle } from '../../support/fake-clock.ts'
 
 const ON = { credential: 'crm', requestId: 'r-1' }
 const REQUEST: TokenRequest = {
@@ -19,6 +20,7 @@ const REQUEST: TokenRequest = {
 
 function scene(envelope: object, adapter: AdapterPolicy | null = anAdapter({ name: 'auth' })) {
   const calls: IncomingCall[] = []
+  const clock = createFakeClock()
   let finish = (): void => {}
   const held = new Promise<void>((resolve) => {
     finish = resolve
@@ -33,8 +35,9 @@ function scene(envelope: object, adapter: AdapterPolicy | null = anAdapter({ nam
       },
     },
     mountedOn: () => adapter,
+    clock,
   })
-  return { calls, exchange, close, finish }
+  return { calls, clock, exchange, close, finish }
 }
 
 const OK = { status: 200, base64: Buffer.from('{"access_token":"t"}').toString('base64'), error: null }
@@ -58,28 +61,57 @@ describe('the call', () => {
     assert.equal(JSON.parse(String(calls[1]?.body)).auth, null)
   })
 
-  test('is ended, and waited for, by whoever shuts down', async () => {
-    const { calls, exchange, close, finish } = scene(OK)
-    await close()
+  test('that must go out once is not repeated, whatever the adapter allows', async () => {
+    const { calls, exchange, finish } = scene(OK)
+    finish()
+    await exchange({ ...REQUEST, once: true }, ON)
+    assert.deepEqual(JSON.parse(String(calls[0]?.body)).maxRetries, { total: 0, allowedMethods: [] })
+  })
+
+  test('is ended, and waited for, by whoever shuts down; then none is made', async () => {
+    const { calls, clock, exchange, close, finish } = scene(OK)
     const asked = exchange(REQUEST, ON)
     let closed = false
     const closing = close().then(() => {
       closed = true
     })
     assert.equal(calls[0]?.cancellation.reason?.type, 'Draining')
+    await settle()
     assert.equal(closed, false)
     finish()
     await asked
     await closing
+    assert.equal(clock.pending, 0)
+    const late = await exchange(REQUEST, ON)
+    assert.deepEqual(
+      [late.kind === 'none' && [late.because, late.sent], calls.length],
+      [['the gateway is shutting down', 'no'], 1],
+    )
+  })
+
+  test('that cannot be made again is waited for by whoever shuts down, for five seconds', async () => {
+    const { calls, clock, exchange, close, finish } = scene(OK)
+    void exchange({ ...REQUEST, once: true }, ON)
+    const closing = close()
+    await clock.advance(4999)
+    assert.equal(calls[0]?.cancellation.reason ?? null, null)
+    await clock.advance(1)
+    assert.equal(calls[0]?.cancellation.reason?.type, 'Draining')
+    finish()
+    await closing
   })
 
   test('where it fails, callers hear its kind alone', async () => {
-    const { exchange, finish } = scene({ status: null, error: { type: 'EgressDenied', message: '10.0.0.1 is private' } })
+    const { exchange, finish } = scene({
+      status: null,
+      error: { type: 'EgressDenied', message: '10.0.0.1 is private', sent: 'no' },
+    })
     finish()
     assert.deepEqual(await exchange(REQUEST, ON), {
       kind: 'none',
       because: 'its token endpoint could not be asked (EgressDenied)',
       privateDetail: '10.0.0.1 is private',
+      sent: 'no',
     })
   })
 

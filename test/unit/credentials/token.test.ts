@@ -1,12 +1,14 @@
 // How long a token serves, who waits for the next one, and what is told where there is none.
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { openTokenCredential, readToken } from '../../../src/credentials/token.ts'
+import { renewByAsking } from '../../../src/credentials/renew-by-asking.ts'
+import { openTokenCredential } from '../../../src/credentials/token.ts'
 import { GatewayError } from '../../../src/errors/gateway-error.ts'
-import type { Errand, TokenAnswer, TokenRequest } from '../../../src/model/credential-scheme.ts'
+import type { TokenAnswer, TokenRequest } from '../../../src/model/credential-scheme.ts'
 import type { HopRequest } from '../../../src/model/hop.ts'
-import { aPlan, aRequest, aResponse } from '../../support/builders.ts'
+import { aMeter, aPlan, aRequest, aResponse } from '../../support/builders.ts'
 import { createFakeClock, settle } from '../../support/fake-clock.ts'
+import { anErrand, tokenPorts } from '../../support/token-ports.ts'
 
 const REQUEST: TokenRequest = { url: 'https://auth.example.com/token', form: [], basic: null }
 const answer = (fields: object, status = 200): TokenAnswer => ({
@@ -19,21 +21,23 @@ const answer = (fields: object, status = 200): TokenAnswer => ({
 function scene(compose: () => TokenRequest | Promise<TokenRequest> = () => REQUEST) {
   const clock = createFakeClock()
   const asked: ((answer: TokenAnswer) => Promise<void>)[] = []
-  const credential = openTokenCredential(compose)
-  const errand: Errand = {
-    ...{ credential: 'it', requestId: 'r-1', clock },
-    exchange: () =>
-      new Promise((resolve) => {
-        asked.push((given) => {
-          resolve(given)
-          return settle()
-        })
-      }),
-  }
+  const credential = openTokenCredential('oauth2-client-credentials', renewByAsking(compose))
+  const meter = aMeter()
+  const logged: unknown[] = []
+  const exchange = (): Promise<TokenAnswer> =>
+    new Promise((resolve) => {
+      asked.push((given) => {
+        resolve(given)
+        return settle()
+      })
+    })
+  const errand = anErrand(tokenPorts({ clock, exchange, meter, log: { log: (...line) => void logged.push(line) } }))
   return {
     clock,
     credential,
     asked,
+    meter,
+    logged,
     obtain: () => credential.obtain?.(errand) ?? null,
     /** Waits for what is under way, the n-th request answered with token `t{n}`. */
     async get(fields: object = { expires_in: 3600 }): Promise<void> {
@@ -96,7 +100,7 @@ describe('obtaining', () => {
       await clock.advance(serves - 1)
       assert.equal(obtain(), null)
       await settle()
-      await asked[1]?.({ kind: 'none', because: 'x', privateDetail: '' })
+      await asked[1]?.({ kind: 'none', because: 'x', privateDetail: '', sent: 'no' })
       await clock.advance(1001)
       assert.notEqual(obtain(), null, `${seconds} s`)
     }
@@ -151,11 +155,32 @@ describe('failures', () => {
     assert.equal(sent(), 'Bearer t1')
   })
 
+  test('each renewal is counted, and the first of a row of failures is logged', async () => {
+    const { clock, obtain, asked, meter, logged, get } = scene()
+    await get()
+    await clock.advance(3_600_000 - 30_000)
+    for (let failures = 1; failures <= 3; failures++) {
+      obtain()
+      await clock.advance(200)
+      await asked.at(-1)?.(answer({}, 503))
+      await clock.advance(1000)
+    }
+    await get()
+    const told = meter.deeds.map(([name, facts]) => [name, { ...(facts as object) }])
+    const renewal = (outcome: string, seconds: number) => [
+      'tokenRenewed',
+      { scheme: 'oauth2-client-credentials', outcome, seconds },
+    ]
+    assert.deepEqual(told.slice(0, 4), [renewal('renewed', 0), ...Array(3).fill(renewal('failed', 0.2))])
+    assert.equal(logged.length, 1)
+    assert.match(JSON.stringify(logged[0]), /"warn","token not renewed",\{"credential":"it","because":".*answered 503/)
+  })
+
   test('an endpoint that could not be asked is told with its reason; the rest is for operators', async () => {
     const { obtain, asked } = scene()
     const waiting = assert.rejects(Promise.resolve(obtain()), fails(/because so;/, '10.0.0.1'))
     await settle()
-    await asked[0]?.({ kind: 'none', because: 'because so', privateDetail: '10.0.0.1' })
+    await asked[0]?.({ kind: 'none', because: 'because so', privateDetail: '10.0.0.1', sent: 'no' })
     await waiting
   })
 
@@ -218,23 +243,4 @@ describe('a 401', () => {
     await clock.advance(1)
     assert.equal(refused(request), true)
   })
-})
-
-describe('reading an answer', () => {
-  const CASES: [name: string, given: TokenAnswer, expected: object][] = [
-    ['whole', answer({ access_token: 'a', token_type: 'Bearer', expires_in: 60 }), { value: 'a', lifeMs: 60_000 }],
-    ['the life as text', answer({ access_token: 'a', token_type: 'bearer', expires_in: '60' }), { value: 'a', lifeMs: 60_000 }],
-    ['a life that is none', answer({ access_token: 'a', expires_in: 'soon' }), { value: 'a', lifeMs: 300_000 }],
-    ['a negative life', answer({ access_token: 'a', expires_in: -5 }), { value: 'a', lifeMs: 0 }],
-    ['no token', answer({ token: 'canary' }), { because: 'its token endpoint answered without an access token' }],
-    ['an empty token', answer({ access_token: '' }), { because: 'its token endpoint answered without an access token' }],
-    ['a token of another kind', answer({ access_token: 'canary', token_type: 'mac' }), { because: 'its token endpoint gave a token of another type than bearer' }],
-    ['a token with a line end', answer({ access_token: 'canary\r\nX: y' }), { because: 'its token endpoint gave a token that no header can carry' }],
-    ['an error that is known', answer({ error: 'invalid_scope' }, 400), { because: 'its token endpoint answered 400 (invalid_scope)' }],
-    ['an error that is not', answer({ error: 'canary' }, 400), { because: 'its token endpoint answered 400' }],
-    ['a redirect', answer({}, 302), { because: 'its token endpoint answered 302' }],
-    ['null', { kind: 'answer', status: 200, body: Buffer.from('null') }, { because: 'its token endpoint answered without an access token' }],
-    ['no JSON', { kind: 'answer', status: 200, body: Buffer.from('<canary>') }, { because: 'its token endpoint answered without an access token' }],
-  ] // biome-ignore format: one case a line
-  for (const [name, given, expected] of CASES) test(name, () => assert.deepEqual(readToken(given), expected))
 })

@@ -15,6 +15,7 @@ import type { UpstreamResponse } from '../../../src/model/upstream-response.ts'
 import { aContext, aJar, anAdapter, aPlan, aRequest, aResponse, aUrl } from '../../support/builders.ts'
 import { certificates } from '../../support/certificates.ts'
 import { createFakeClock } from '../../support/fake-clock.ts'
+import { tokenPorts } from '../../support/token-ports.ts'
 
 const STORED: CredentialChoice = { kind: 'stored', name: 'github', from: 'adapter' }
 
@@ -29,13 +30,10 @@ const empty: Secrets = {
   },
 }
 
-const clock = createFakeClock()
-const exchange: TokenExchange = () => Promise.reject(new Error('no token is needed here'))
-
 /** The layer over an upstream that answers from a list (200 when it is used up), and what was sent to it. */
 function aLayer(secrets: Secrets, answers: (UpstreamResponse | ((request: HopRequest) => UpstreamResponse))[] = []) {
   const sent: HopRequest[] = []
-  const dispatch = credentials({ secrets, schemes: SCHEMES, clock, exchange })(async (request) => {
+  const dispatch = credentials({ secrets, schemes: SCHEMES, tokens: tokenPorts() })(async (request) => {
     sent.push(request)
     const answer = answers.shift() ?? aResponse()
     return typeof answer === 'function' ? answer(request) : answer
@@ -370,7 +368,7 @@ describe('a credential that must be obtained', () => {
         asked.push({ on, give })
       })
     const sent: (string | undefined)[] = []
-    const layer = credentials({ secrets: holding(secret), schemes: SCHEMES, clock, exchange })
+    const layer = credentials({ secrets: holding(secret), schemes: SCHEMES, tokens: tokenPorts({ clock, exchange }) })
     const dispatch = layer(async ({ headers }) => {
       sent.push(getHeader(headers, 'authorization'))
       return answers.shift() ?? aResponse()

@@ -11,6 +11,7 @@ import { createEmbeddedSecrets } from '../../../src/stores/embedded-secrets.ts'
 import { createEmbeddedValues } from '../../../src/stores/embedded-values.ts'
 import { createMemoryIdempotency } from '../../../src/stores/memory-idempotency.ts'
 import { createMemorySecrets } from '../../../src/stores/memory-secrets.ts'
+import { createMemoryValues } from '../../../src/stores/memory-values.ts'
 import { openRedis, type RedisConnection } from '../../../src/stores/redis.ts'
 import { createRedisIdempotency } from '../../../src/stores/redis-idempotency.ts'
 import { createRedisSecrets } from '../../../src/stores/redis-secrets.ts'
@@ -94,6 +95,7 @@ for (const [kind, make] of SECRETS)
 const VALUES: [string, () => KeyValueStore, (ms: number) => Promise<void>][] = [
   ['redis', () => createRedisValues(redis), passReal],
   ['embedded', () => createEmbeddedValues(embedded, fake), passFake],
+  ['memory', () => createMemoryValues(fake), passFake],
 ]
 
 for (const [kind, make, pass] of VALUES)

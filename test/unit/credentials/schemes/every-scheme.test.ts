@@ -9,7 +9,7 @@ import type { SecretScheme } from '../../../../src/model/ports.ts'
 import { anAdapter, aPlan, aRequest } from '../../../support/builders.ts'
 import { CANARY_TOKEN, findCanaries } from '../../../support/canary.ts'
 import { certificates } from '../../../support/certificates.ts'
-import { createFakeClock } from '../../../support/fake-clock.ts'
+import { anErrand, tokenPorts } from '../../../support/token-ports.ts'
 
 const {
   client: { ...TRUSTED },
@@ -43,6 +43,10 @@ const WHOLE: Readonly<Record<SecretScheme, Readonly<Record<string, string>>>> = 
     tokenUrl: 'https://auth.example.com/token',
     ...{ clientId: 'c', clientSecret: CANARY_TOKEN, clientAuth: 'body', scope: 'a b', audience: 'x', params: 'resource=y' },
   },
+  'oauth2-refresh-token': {
+    ...{ tokenUrl: 'https://auth.example.com/token', clientId: 'c', clientSecret: CANARY_TOKEN, clientAuth: 'body' },
+    ...{ scope: 'a b', refreshToken: CANARY_TOKEN },
+  },
   'jwt-bearer': {
     ...{ tokenUrl: 'https://auth.example.com/token', issuer: 'c', key: TRUSTED.key, algorithm: 'ES256', keyId: 'k' },
     ...{ subject: 's', audience: 'a', use: 'grant', scope: 'a b', params: 'resource=y' },
@@ -59,14 +63,13 @@ const PLAN = aPlan({
   credential: { kind: 'stored', name: 'it', from: 'adapter' },
 })
 
-const ERRAND: Errand = {
-  credential: 'it',
-  requestId: 'r',
-  clock: createFakeClock(),
-  async exchange() {
-    return { kind: 'answer', status: 200, body: Buffer.from(JSON.stringify({ access_token: CANARY_TOKEN })) }
-  },
-}
+const ERRAND: Errand = anErrand(
+  tokenPorts({
+    async exchange() {
+      return { kind: 'answer', status: 200, body: Buffer.from(JSON.stringify({ access_token: CANARY_TOKEN })) }
+    },
+  }),
+)
 
 /** Opened, and ready to be injected. */
 async function ready(scheme: SecretScheme, values: Readonly<Record<string, string>>): Promise<OpenCredential> {
