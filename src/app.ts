@@ -4,13 +4,16 @@ import { createAdapterPool } from './adapters/adapter-pool.ts'
 import { createRoutes } from './adapters/routes.ts'
 import { createTwinRoutes } from './adapters/twin-routes.ts'
 import { createAuditLog } from './audit/audit-log.ts'
+import type { AdministeredCaller, CallerAdministration } from './callers/administration.ts'
+import type { Callers } from './callers/callers.ts'
+import { type Identities, openIdentities } from './callers/identities.ts'
 import type { Config } from './config/config.ts'
 import { createSecretBook, type SecretBook } from './credentials/book.ts'
 import { createEphemeralKeyRing, createKeyRing, type KeyRing } from './credentials/key-ring.ts'
 import { type NewSecret, provisionSecret } from './credentials/provision.ts'
 import { SCHEMES } from './credentials/schemes/index.ts'
 import { createSealer, type Sealer } from './credentials/seal.ts'
-import { createTextSealer } from './credentials/seal-text.ts'
+import { createTextSealer, type TextSealer } from './credentials/seal-text.ts'
 import { createSharedStates, noSharedState } from './credentials/shared-state.ts'
 import { parseKeys, readKeys } from './credentials/sources/key-source.ts'
 import { createTokenExchange, type MountedOn, rehearseTokenExchange } from './credentials/token-exchange.ts'
@@ -34,7 +37,6 @@ import { createRetryBudget, type RetryBudget } from './policy/retry-budget.ts'
 import { composeHop } from './prepare/compose-hop.ts'
 import { resolveLocation } from './prepare/resolve-location.ts'
 import { prepareUrl } from './prepare/url.ts'
-import { type Callers, createCallers } from './server/callers.ts'
 import type { Readiness } from './server/pages.ts'
 import { createServer, type HttpFace } from './server/server.ts'
 import { createSessions } from './sessions/sessions.ts'
@@ -52,6 +54,8 @@ export interface App {
   reload(config: Config): readonly string[]
   /** Stores a secret as the next version of its name. */
   provision(secret: NewSecret): Promise<number>
+  /** The callers and their keys, for operators. */
+  readonly callers: CallerAdministration
   /** Refuses new calls, waits for those under way, then closes everything. */
   drain(): Promise<void>
 }
@@ -79,21 +83,26 @@ interface Snapshot {
 }
 
 export function createApp(config: Config, { log, clock = systemClock }: { log: ProcessLogger; clock?: Clock }): App {
-  let snapshot = takeSnapshot(config)
   const metrics = createMetrics({ version: VERSION })
   const keys = openKeyRing(config)
   const stores = openConfiguredStores(config, { canSeal: keys !== null, clock, meter: metrics, log })
   const ring = keys ?? createEphemeralKeyRing()
   const seal = createSealer({ ring, installation: config.store.installation })
+  const texts = createTextSealer({ ring, installation: config.store.installation })
   const secrets = createSecretBook({ store: stores.secrets, sealer: seal, clock, log, staleForMs: config.store.staleForMs })
   const audit = createAuditLog({ dataDir: config.dataDir, clock, meter: metrics, durability: config.audit.durability })
+  const identities = openIdentities({
+    ...{ store: stores.values, clock, log, staleForMs: config.store.staleForMs },
+    sealer: keys && texts,
+    configured: () => administered(snapshot.config),
+  })
+  let snapshot = takeSnapshot(config, identities)
   const resolver = createResolver({ servers: config.dns.servers, clock, meter: metrics })
   const rotation = createBreakerRotation(clock)
   const own = createOwnListeners()
   const overrides = createOverrides(clock)
   const mountedOn = (url: string): AdapterPolicy | null => adapterFor(url, snapshot.routes)
   const tokens = createTokenExchange({ gateway: { call: (incoming) => gateway.call(incoming) }, mountedOn, clock })
-  const texts = createTextSealer({ ring, installation: config.store.installation })
   const shared = createSharedStates({ values: stores.tokens, sealer: texts, clock })
   const tokenPorts: TokenPorts = { clock, exchange: tokens.exchange, shared: shared.of, meter: metrics, log }
   const attach = credentials({ secrets, schemes: SCHEMES, tokens: tokenPorts })
@@ -151,7 +160,7 @@ export function createApp(config: Config, { log, clock = systemClock }: { log: P
     {
       gateway,
       callers: () => snapshot.callers,
-      readiness: () => readiness({ stores, secrets, audit }),
+      readiness: () => readiness({ stores, secrets, identities, audit }),
       openapi: () => buildOpenApi(VERSION),
       scrape: () => metrics.scrape(),
     },
@@ -163,6 +172,7 @@ export function createApp(config: Config, { log, clock = systemClock }: { log: P
   })
 
   return {
+    callers: identities.administration,
     async listen() {
       const bound = await face.listen()
       own.add(bound)
@@ -171,7 +181,7 @@ export function createApp(config: Config, { log, clock = systemClock }: { log: P
     },
     reload(next) {
       const before = snapshot.config
-      snapshot = takeSnapshot(next)
+      snapshot = takeSnapshot(next, identities)
       pool.reconcile(next.adapters, { rebuild: !sameBundles(before, next) })
       log.setLevel(next.log.level)
       return needsRestart(before, next)
@@ -187,6 +197,7 @@ export function createApp(config: Config, { log, clock = systemClock }: { log: P
       await shared.close()
       await pool.close()
       await audit.close()
+      await identities.close()
       secrets.close()
       rotation.close()
       resolver.close()
@@ -200,26 +211,35 @@ export function createApp(config: Config, { log, clock = systemClock }: { log: P
 function readiness(state: {
   readonly stores: Pick<Stores, 'kind' | 'healthy'>
   readonly secrets: Pick<SecretBook, 'fresh'>
+  readonly identities: Pick<Identities, 'fresh'>
   readonly audit: Pick<AuditLog, 'writable'>
 }): Readiness {
-  const degraded: string[] = state.stores.healthy() && state.secrets.fresh ? [] : [state.stores.kind]
+  const whole = state.stores.healthy() && state.secrets.fresh && state.identities.fresh
+  const degraded: string[] = whole ? [] : [state.stores.kind]
   if (state.audit.writable()) return { ready: true, degraded }
   return { ready: false, degraded: [...degraded, 'audit'], because: 'the audit trail cannot be written, and so no call is made' }
 }
 
-function takeSnapshot(config: Config): Snapshot {
+function takeSnapshot(config: Config, identities: Identities): Snapshot {
   const routes = createRoutes(config.adapters, config.ceilings, new Set(config.caBundles.keys()))
   return {
     config,
     routes,
     tokenRoutes: createTwinRoutes(routes, ':token'),
-    callers: createCallers(
+    callers: identities.callers(
       config.callers.map(({ caller, keyHashes }) => ({
         ...caller,
         keys: keyHashes.map((hash) => ({ sha256: Buffer.from(hash, 'hex') })),
       })),
     ),
   }
+}
+
+/** The configured callers, as far as administration wants to know them. */
+export function administered({ callers }: Config): AdministeredCaller[] {
+  return callers.map(({ caller, keyHashes, jwt }) => ({
+    ...{ name: caller.name, admin: caller.admin, keyHashes, jwt: jwt !== null, certificates: 0 },
+  }))
 }
 
 /** `canSeal`: a sealing key is configured; without one, secrets stay in memory. */
@@ -246,6 +266,12 @@ function openKeyRing({ store }: Config): KeyRing | null {
 function rehearseTokens(ports: TokenPorts, mountedOn: MountedOn): TokenPorts {
   const exchange = rehearseTokenExchange(mountedOn)
   return { ...ports, exchange, shared: () => noSharedState, meter: { tokenRenewed() {} }, log: { log() {} } }
+}
+
+/** For small texts, under the same keys. null: no key is configured. */
+export function openTextSealer(config: Config): TextSealer | null {
+  const ring = openKeyRing(config)
+  return ring && createTextSealer({ ring, installation: config.store.installation })
 }
 
 function adapterFor(url: string, routes: Routes): AdapterPolicy | null {

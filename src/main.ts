@@ -7,8 +7,9 @@ import { hostname, userInfo } from 'node:os'
 import { extname } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { type App, createApp, openConfiguredStores, openSealer, systemClock } from './app.ts'
+import { type App, administered, createApp, openConfiguredStores, openSealer, openTextSealer, systemClock } from './app.ts'
 import { createActLog } from './audit/acts.ts'
+import { openAdministration } from './callers/identities.ts'
 import { runCli } from './cli/cli.ts'
 import type { CliStores } from './cli/ports.ts'
 import type { Config } from './config/config.ts'
@@ -134,8 +135,13 @@ async function openStoresOf(given: string | null): Promise<CliStores> {
     log: quiet,
   })
   await connected(stores)
-  const { act } = createActLog({ dataDir: config.dataDir, clock: systemClock, ...operator() })
-  return { secrets: stores.secrets, sealer, act, close: stores.close }
+  const callers = openAdministration({
+    ...{ store: stores.values, sealer: openTextSealer(config), clock: systemClock, log: quiet },
+    configured: () => administered(config),
+  })
+  const { who, detail } = operator()
+  const { act } = createActLog({ dataDir: config.dataDir, clock: systemClock, who, detail })
+  return { secrets: stores.secrets, sealer, callers, who, act, close: stores.close }
 }
 
 /** Who sits at the command line: sudo is believed only by root, who could say anything. */

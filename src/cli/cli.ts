@@ -1,7 +1,8 @@
-// The command line: the gateway itself, calls through one, its configuration, secrets and keys. Its sub-commands live in
+// The command line: the gateway itself, calls through one, its configuration, secrets, callers and keys. Its sub-commands live in
 // files of their own; how a configuration becomes a gateway or stores is given by whoever calls it.
 import { Command, CommanderError } from 'commander'
 import { addCallCommand } from './call-command.ts'
+import { addCallerCommands } from './caller-commands.ts'
 import { addConfigCommands } from './config-commands.ts'
 import { addKeyCommands } from './key-commands.ts'
 import { AlreadyTold, CliError, type CliPorts } from './ports.ts'
@@ -21,6 +22,7 @@ export async function runCli(argv: readonly string[], ports: CliPorts): Promise<
   addCallCommand(program, ports)
   addConfigCommands(program, ports)
   addSecretCommands(program, ports)
+  addCallerCommands(program, ports)
   addKeyCommands(program, ports)
   try {
     await program.parseAsync([...argv], { from: 'user' })

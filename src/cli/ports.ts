@@ -1,4 +1,5 @@
 // What the command line needs from its surroundings.
+import type { CallerAdministration } from '../callers/administration.ts'
 import type { Sealer } from '../credentials/seal.ts'
 import type { AuditAct, SecretStore } from '../model/ports.ts'
 
@@ -12,6 +13,9 @@ export interface CliStores {
    * changes something stands in one.
    */
   act<T>(act: string, subject: string | null, work: () => Promise<T>, detail?: AuditAct['detail']): Promise<T>
+  readonly callers: CallerAdministration
+  /** Who sits at the command line. */
+  readonly who: string
   close(): void
 }
 

@@ -29,7 +29,7 @@ export function crossCheck(facts: Facts): Objection[] {
 }
 
 export function crossWarnings(facts: Facts): Objection[] {
-  return [...shortKeys(facts), ...noAdapters(facts), ...openMetrics(facts), ...adapterWarnings(facts)]
+  return [...shortKeys(facts), ...keylessCallers(facts), ...noAdapters(facts), ...openMetrics(facts), ...adapterWarnings(facts)]
 }
 
 function listening({ config }: Facts): Objection[] {
@@ -68,14 +68,8 @@ function callerNames({ config }: Facts): Objection[] {
 
 function callerKeys({ config }: Facts): Objection[] {
   const owners = new Map<string, string>()
-  return config.callers.flatMap(({ caller, keyHashes, jwt }, index) => {
+  return config.callers.flatMap(({ caller, keyHashes }, index) => {
     const objections: Objection[] = []
-    if (keyHashes.length === 0 && jwt === null) {
-      objections.push({
-        path: ['callers', index],
-        message: `(${caller.name}) has neither keys nor jwt, so that nobody could be it; give it keys`,
-      })
-    }
     for (const [at, hash] of keyHashes.entries()) {
       const owner = owners.get(hash)
       if (owner !== undefined)
@@ -150,6 +144,19 @@ function shortKeys({ written }: Facts): Objection[] {
           ]
         : [],
     ),
+  )
+}
+
+function keylessCallers({ config }: Facts): Objection[] {
+  return config.callers.flatMap(({ caller, keyHashes, jwt }, index) =>
+    keyHashes.length === 0 && jwt === null
+      ? [
+          {
+            path: ['callers', index],
+            message: `(${caller.name}) has nothing here to be known by; unless it has a stored key, make one: sallyport callers create ${caller.name}`,
+          },
+        ]
+      : [],
   )
 }
 

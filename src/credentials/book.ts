@@ -2,6 +2,7 @@
 // store. Each round asks the store whether anything changed; no call ever does.
 import { GatewayError } from '../errors/gateway-error.ts'
 import type { Clock, Logger, Secret, SecretStore, Secrets } from '../model/ports.ts'
+import { createRounds } from '../model/rounds.ts'
 import { SealError } from './key-ring.ts'
 import type { Sealer } from './seal.ts'
 
@@ -39,7 +40,7 @@ export function createSecretBook({ store, sealer, clock, log, staleForMs }: Secr
   let loadedAt: number | null = null
   let fresh = false
 
-  const rounds = createRounds(clock, async () => {
+  const rounds = createRounds(clock, REFRESH_MS, async () => {
     try {
       await follower.follow()
       loadedAt = clock.now()
@@ -67,37 +68,6 @@ export function createSecretBook({ store, sealer, clock, log, staleForMs }: Secr
       return fresh
     },
     close: rounds.close,
-  }
-}
-
-/** Asks once now, and again each time REFRESH_MS after the last answer. `ask` never rejects. */
-function createRounds(clock: Clock, ask: () => Promise<void>) {
-  let underWay: Promise<void> | null = null
-  let first: Promise<void> | null = null
-  let stopTimer = (): void => {}
-  let closed = false
-  const refresh = (): Promise<void> => {
-    underWay ??= ask().finally(() => {
-      underWay = null
-      first = null
-    })
-    return underWay
-  }
-  const next = (): void => {
-    if (!closed) stopTimer = clock.after(REFRESH_MS, () => void refresh().then(next))
-  }
-  first = refresh()
-  void first.then(next)
-  return {
-    refresh,
-    /** null once it is answered. */
-    get first() {
-      return first
-    },
-    close() {
-      closed = true
-      stopTimer()
-    },
   }
 }
 

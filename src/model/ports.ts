@@ -274,6 +274,8 @@ export interface CallerKeys {
 export interface KeyValueStore {
   /** null: no such key, or expired. */
   get(key: string): Promise<{ readonly value: string; readonly version: number } | null>
+  /** The version alone, for whoever has the value already. */
+  version(key: string): Promise<number | null>
   /**
    * Writes where the stored version is still `ifVersion` (null: where there is no such key). False: somebody else was first.
    * The expiry starts anew with each write. `ttlMs` null: none, it is kept until it is deleted.

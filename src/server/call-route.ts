@@ -1,10 +1,11 @@
 // The JSON entrances: a descriptor, or a batch of them, from the caller to the gateway and the answer back. POST /v1/requests
 // is the hot path of the house: no router, no header that is not needed, no copy of the body.
+
+import type { Callers } from '../callers/callers.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
 import type { Caller } from '../model/caller.ts'
 import { type Cancellation, createCancellation } from '../model/cancellation.ts'
 import type { Answer, Gateway } from '../model/gateway-port.ts'
-import type { Callers } from './callers.ts'
 import { judgeJsonHead } from './door.ts'
 import { type Exchange, isOver, writeAnswer, writeAnswerUnread } from './exchange.ts'
 import { readBody } from './read-body.ts'
@@ -47,9 +48,8 @@ export function createCallRoutes(options: CallRouteOptions, ports: CallRoutePort
     else writeAnswer(exchange, answer, options.answerMs, extra)
   }
 
-  const admit = (exchange: Exchange): Caller | GatewayError => {
+  const admit = (exchange: Exchange, caller: Caller | GatewayError): Caller | GatewayError => {
     const { headers } = exchange.req
-    const caller = ports.callers().identify(headers)
     if (caller instanceof GatewayError) return caller
     exchange.caller = caller.name
     if (ports.isDraining()) return new GatewayError('Draining', 'The gateway is shutting down; another replica will answer.')
@@ -57,7 +57,10 @@ export function createCallRoutes(options: CallRouteOptions, ports: CallRoutePort
   }
 
   const receive = async (exchange: Exchange, serve: Serve): Promise<void> => {
-    const caller = admit(exchange)
+    // Not awaited unless it must be: a key in memory costs no turn of the event loop.
+    const found = ports.callers().identify(exchange.req)
+    const caller = admit(exchange, found instanceof Promise ? await found : found)
+    if (isOver(exchange)) return
     if (caller instanceof GatewayError) return refuse(exchange, caller)
     goOn(exchange, ports.isDraining())
     await serve(exchange, caller, await readBody(exchange, options.descriptorLimit))

@@ -2,9 +2,9 @@
 import type { ServerResponse } from 'node:http'
 import { basename, dirname } from 'node:path'
 import express, { type Express, type NextFunction, type Request, type Response } from 'express'
+import type { Callers } from '../callers/callers.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
 import type { CallRoutes } from './call-route.ts'
-import type { Callers } from './callers.ts'
 import { DOCS_HEADERS, DOCS_HTML, DOCS_SCRIPT, docsAssets } from './docs-page.ts'
 import { type Exchange, writeHead } from './exchange.ts'
 
@@ -116,7 +116,7 @@ function addProbes(get: (path: string, handler: Handler) => void, { readiness }:
 
 async function serveMetrics(exchange: Exchange, ports: PagesPorts): Promise<void> {
   if (!ports.metricsPublic) {
-    const caller = ports.callers().identify(exchange.req.headers)
+    const caller = await ports.callers().identify(exchange.req)
     if (caller instanceof GatewayError) return ports.routes.refuse(exchange, caller)
     exchange.caller = caller.name
     if (!caller.admin)

@@ -1,11 +1,11 @@
 // The HTTP face: names and judges every request, hands it to its entrance, and stops without dropping what is under way. The
 // hot entrance POST /v1/requests is served from here, ahead of express' router.
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import type { Callers } from '../callers/callers.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
 import type { Entrance, Gateway } from '../model/gateway-port.ts'
 import { createBatchServe } from './batch-route.ts'
 import { type CallRoutes, createCallRoutes } from './call-route.ts'
-import type { Callers } from './callers.ts'
 import { type Connections, watchConnections } from './connections.ts'
 import { judgeHead, judgeLocal, malformed } from './door.ts'
 import type { Exchange } from './exchange.ts'

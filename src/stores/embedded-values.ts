@@ -13,6 +13,7 @@ export function createEmbeddedValues(store: EmbeddedStore, clock: Clock): KeyVal
   }
   return {
     get: (key) => store.read(() => find(key)),
+    version: (key) => store.read(() => find(key)?.version ?? null),
     put: (key, value, { ttlMs, ifVersion }) =>
       store.write(() => {
         const now = clock.date()

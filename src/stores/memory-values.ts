@@ -16,6 +16,7 @@ export function createMemoryValues(clock: Pick<Clock, 'now'>): KeyValueStore {
       const entry = find(key)
       return entry && { value: entry.value, version: entry.version }
     },
+    version: async (key) => find(key)?.version ?? null,
     async put(key, value, { ttlMs, ifVersion }) {
       if ((find(key)?.version ?? null) !== ifVersion) return false
       entries.set(key, { value, version: ++versions, endsAt: ttlMs === null ? Number.POSITIVE_INFINITY : clock.now() + ttlMs })

@@ -5,6 +5,8 @@ import type { RedisConnection, RedisScript } from './redis.ts'
 
 const GET: RedisScript = { keys: 1, lua: "return redis.call('HMGET', KEYS[1], 'version', 'value')" }
 
+const VERSION: RedisScript = { keys: 1, lua: "return redis.call('HGET', KEYS[1], 'version')" }
+
 const PUT: RedisScript = {
   keys: 1,
   lua: `
@@ -28,6 +30,10 @@ export function createRedisValues(redis: RedisConnection): KeyValueStore {
     async get(key) {
       const [version, value] = (await redis.run(GET, `kv:${key}`)) as [string | null, string | null]
       return version === null || value === null ? null : { version: Number(version), value }
+    },
+    async version(key) {
+      const version = (await redis.run(VERSION, `kv:${key}`)) as string | null
+      return version === null ? null : Number(version)
     },
     put: async (key, value, { ttlMs, ifVersion }) =>
       (await redis.run(PUT, `kv:${key}`, value, ttlMs ?? '', ifVersion ?? '')) === 1,

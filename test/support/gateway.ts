@@ -6,6 +6,7 @@ import { Agent, type IncomingHttpHeaders, request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createApp } from '../../src/app.ts'
+import type { CallerAdministration } from '../../src/callers/administration.ts'
 import { loadConfig } from '../../src/config/load.ts'
 import type { NewSecret } from '../../src/credentials/provision.ts'
 import { createLogger } from '../../src/telemetry/logger.ts'
@@ -51,6 +52,7 @@ export interface TestGateway {
   audit(): any[]
   metrics(): Promise<string>
   provision(secret: NewSecret): Promise<number>
+  readonly callers: CallerAdministration
   /** Takes another configuration, whole or not at all. */
   reload(options: TestGatewayOptions): Promise<readonly string[]>
   stop(): Promise<void>
@@ -138,6 +140,7 @@ export async function startGateway(options: TestGatewayOptions): Promise<TestGat
     audit: () => auditText().split('\n').filter(Boolean).map(parseJson),
     metrics: async () => (await get('/metrics')).text,
     provision: (secret) => app.provision(secret),
+    callers: app.callers,
     async reload(next) {
       return app.reload((await loadConfig({ file: writeConfig(folder, next), env: next.env ?? {} })).config)
     },

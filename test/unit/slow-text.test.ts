@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { maskUrl } from '../../src/audit/audit-record.ts'
+import { createCallers } from '../../src/callers/callers.ts'
 import { parseChallenges, parseParams } from '../../src/credentials/challenge.ts'
 import { cookieNameFault, headerNameFault, headerValueFault } from '../../src/descriptor/header-rules.ts'
 import { decodeText } from '../../src/envelope/charset.ts'
@@ -17,7 +18,6 @@ import { matchesGlob } from '../../src/policy/path-glob.ts'
 import { parseRetryAfter } from '../../src/policy/retry-after.ts'
 import { resolveLocation } from '../../src/prepare/resolve-location.ts'
 import { prepareUrl } from '../../src/prepare/url.ts'
-import { createCallers } from '../../src/server/callers.ts'
 import { judgeHead, judgeJsonHead, judgeLocal } from '../../src/server/door.ts'
 import { createRequestIds } from '../../src/server/request-id.ts'
 import { createCookieJar } from '../../src/sessions/cookie-jar.ts'
@@ -32,7 +32,11 @@ const READERS: Readonly<Record<string, (text: string) => unknown>> = {
   'Host, Origin': (text) => [judgeHead({ host: text, origin: `http://${text}` }, '1.1'), judgeLocal(text, text)],
   'Content-Type of a caller': (text) => judgeJsonHead({ 'content-type': text }, 1),
   'X-Request-Id': (text) => requestId(text),
-  'a key': (text) => [callers.identify({ authorization: text }), callers.isKey(text), callers.isKey(`Basic ${text}`)],
+  'a key': (text) => [
+    callers.identify({ headers: { authorization: text } }),
+    callers.isKey(text),
+    callers.isKey(`Basic ${text}`),
+  ],
   'a header of a descriptor': (text) => [headerNameFault(text), headerValueFault(text), cookieNameFault(text)],
   'a duration, a size': (text) => [parseDuration(text), parseSize(text)],
   'a URL': (text) => prepareUrl(text, undefined),

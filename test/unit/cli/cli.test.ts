@@ -4,13 +4,18 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { PassThrough, Writable } from 'node:stream'
 import { after, describe, test } from 'node:test'
+import { createCallerAdministration } from '../../../src/callers/administration.ts'
 import { runCli } from '../../../src/cli/cli.ts'
-import type { CliPorts } from '../../../src/cli/ports.ts'
+import type { CliPorts, CliStores } from '../../../src/cli/ports.ts'
 import { createEphemeralSealer } from '../../../src/credentials/seal.ts'
 import { parseKeys } from '../../../src/credentials/sources/key-source.ts'
 import type { SecretStore } from '../../../src/model/ports.ts'
 import { createMemorySecrets } from '../../../src/stores/memory-secrets.ts'
 
+const noCallers: CliStores['callers'] = createCallerAdministration({
+  ...{ keys: null, configured: () => [], clock: { date: () => 0 }, lastUsed: async () => new Map() },
+  changed: async () => {},
+})
 const dir = mkdtempSync(join(tmpdir(), 'sallyport-cli-'))
 after(() => rmSync(dir, { recursive: true }))
 
@@ -34,7 +39,14 @@ function aShell({ sealed = true }: { readonly sealed?: boolean } = {}) {
       serve: async (configFile) => void seen.served.push(configFile),
       async openStores(configFile) {
         seen.configs.push(configFile)
-        return { secrets, sealer: sealed ? sealer : null, act: (_act, _subject, work) => work(), close: () => void seen.closed++ }
+        return {
+          secrets,
+          sealer: sealed ? sealer : null,
+          callers: noCallers,
+          who: 'ann',
+          act: (_act, _subject, work) => work(),
+          close: () => void seen.closed++,
+        }
       },
       env: {},
       stdin: input,

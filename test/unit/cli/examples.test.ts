@@ -8,9 +8,13 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
+import { systemClock } from '../../../src/app.ts'
+import { openAdministration } from '../../../src/callers/identities.ts'
 import { createEphemeralSealer } from '../../../src/credentials/seal.ts'
+import { createEphemeralTextSealer } from '../../../src/credentials/seal-text.ts'
 import { createMemorySecrets } from '../../../src/stores/memory-secrets.ts'
 import { startGateway, type TestGateway } from '../../support/gateway.ts'
+import { createMemoryValues } from '../../support/memory-values.ts'
 import { type Ran, runWords } from './shell.ts'
 
 const ROOT = join(import.meta.dirname, '..', '..', '..')
@@ -58,6 +62,10 @@ function readExamples({ text }: Block): Example[] {
 const folder = mkdtempSync(join(tmpdir(), 'sallyport-examples-'))
 const secrets = createMemorySecrets()
 const sealer = createEphemeralSealer()
+const callers = openAdministration({
+  ...{ store: createMemoryValues(), sealer: createEphemeralTextSealer(), clock: systemClock, log: { log: () => {} } },
+  configured: () => [{ name: 'billing', admin: false, keyHashes: [], jwt: false, certificates: 0 }],
+})
 let sample: ChildProcess
 let port = ''
 let gateway: TestGateway
@@ -104,7 +112,7 @@ async function run({ words, env }: Example): Promise<Ran> {
   return runWords([...here, ...extra], {
     isTTY: true,
     env,
-    openStores: async () => ({ secrets, sealer, act: (_act, _subject, work) => work(), close: () => {} }),
+    openStores: async () => ({ secrets, sealer, callers, who: 'ann', act: (_act, _subject, work) => work(), close: () => {} }),
   })
 }
 

@@ -61,12 +61,6 @@ const REFUSED: readonly Refused[] = [
     message: /already a key of x/,
   },
   {
-    name: 'a caller that nobody could be',
-    yaml: `callers: [{ name: x }]\n${adapter('')}`,
-    key: 'callers[0]',
-    message: /neither keys nor jwt/,
-  },
-  {
     name: 'a grant for an adapter that is not there',
     yaml: `callers: [{ name: x, keys: ["${KEY}"], may: [{ adapter: githbu }] }]\nadapters: [{ name: github, mount: "https://a.example/" }]\n`,
     key: 'callers[0].may[0].adapter',

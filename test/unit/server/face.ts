@@ -2,9 +2,9 @@
 import { createHash } from 'node:crypto'
 import { connect, type Socket } from 'node:net'
 import type { TestContext } from 'node:test'
+import { createCallers } from '../../../src/callers/callers.ts'
 import type { GatewayError } from '../../../src/errors/gateway-error.ts'
 import type { Answer, Gateway, IncomingCall } from '../../../src/model/gateway-port.ts'
-import { createCallers } from '../../../src/server/callers.ts'
 import { createServer, type ServerOptions, type ServerPorts } from '../../../src/server/server.ts'
 
 export interface Refusal {

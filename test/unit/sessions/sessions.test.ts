@@ -19,6 +19,7 @@ function aStore() {
       const entry = entries.get(key)
       return entry ? { value: entry.value, version: entry.version } : null
     },
+    version: async (key) => entries.get(key)?.version ?? null,
     async put(key, value, { ttlMs, ifVersion }) {
       count.put++
       await hooks.beforePut(key)

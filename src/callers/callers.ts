@@ -1,54 +1,110 @@
 // Who is calling: a key in one of three headers, compared by its SHA-256. Knows nothing of what a caller may do.
-import { hash } from 'node:crypto'
 import type { IncomingHttpHeaders } from 'node:http'
 import { GatewayError } from '../errors/gateway-error.ts'
 import type { Caller } from '../model/caller.ts'
 import type { CallerKeys } from '../model/ports.ts'
+import { fileKeyId } from './administration.ts'
+import { holdsApiKey, isApiKey, sha256Of } from './api-key.ts'
+import type { KeyBook } from './key-book.ts'
+import { stateOf } from './stored-keys.ts'
 
 export interface CallerConfig extends Caller {
   /** Any of them identifies the caller; two during a rotation. */
   readonly keys: readonly { readonly sha256: Buffer }[]
 }
 
+/** A request, as far as it says whose it is. */
+export interface Presented {
+  readonly headers: IncomingHttpHeaders
+}
+
+export type Identity = Caller | GatewayError
+
 export interface Callers extends CallerKeys {
-  /** Returns, not throws, Unauthenticated. Without configured callers everybody is `local`. */
-  identify(headers: IncomingHttpHeaders): Caller | GatewayError
+  /** Answers, not throws, Unauthenticated or Overloaded. Without configured callers everybody is `local`. A promise is rare. */
+  identify(presented: Presented): Identity | Promise<Identity>
   /** False: no caller is configured, and the gateway serves loopback only. */
   readonly configured: boolean
 }
 
+export interface CallersPorts {
+  /** Keys that are stored rather than configured; null: none can be. */
+  readonly book: Pick<KeyBook, 'find' | 'doubt' | 'first'> | null
+  readonly noteUse: (keyId: string) => void
+  /** Ms since 1970. */
+  readonly now: () => number
+}
+
 const LOCAL: Caller = { name: 'local', admin: true, may: null }
+const NO_PORTS: CallersPorts = { book: null, noteUse: () => {}, now: () => 0 }
 /** Values seen before that are no key, so that the headers of every call need not be hashed anew. */
 const NOT_KEYS_KEPT = 1000
+
+interface FileKey {
+  readonly id: string
+  readonly caller: Caller
+}
 
 /**
  * Cost does not grow with the number of callers. What is looked up is the digest: how long that takes tells nothing about a
  * key, since nobody can choose a digest, and the comparison never sees the key itself.
  */
-export function createCallers(configs: readonly CallerConfig[]): Callers {
-  const byDigest = new Map<string, Caller>()
-  for (const { keys, name, admin, may } of configs)
-    for (const key of keys) byDigest.set(key.sha256.toString('hex'), { name, admin, may })
+export function createCallers(configs: readonly CallerConfig[], ports: CallersPorts = NO_PORTS): Callers {
+  const { book } = ports
+  const byName = new Map<string, Caller>()
+  const byDigest = new Map<string, FileKey>()
+  for (const { keys, ...caller } of configs) {
+    byName.set(caller.name, caller)
+    for (const key of keys) {
+      const sha256 = key.sha256.toString('hex')
+      byDigest.set(sha256, { id: fileKeyId(sha256), caller })
+    }
+  }
   const configured = configs.length > 0
   const notKeys = new Set<string>()
-  const callerOf = (key: string): Caller | undefined => byDigest.get(hash('sha256', key, 'hex'))
+
+  const identifyStored = (digest: string, header: string): Identity => {
+    const doubt = book?.doubt() ?? null
+    if (doubt) return doubt
+    const key = book?.find(digest) ?? null
+    if (key === null) return unknownKey(header)
+    const state = stateOf(key, ports.now())
+    if (state !== 'active') return unauthenticated(`The key ${key.id} in ${header} is ${state}.`)
+    const caller = byName.get(key.caller)
+    if (!caller) return unauthenticated(`The key ${key.id} in ${header} is of caller "${key.caller}", who is not configured.`)
+    ports.noteUse(key.id)
+    return caller
+  }
 
   return {
     configured,
-    identify(headers) {
+    identify({ headers }) {
       if (!configured) return LOCAL
       const given = givenKey(headers)
       if (given === null) return unauthenticated('No key was sent.')
-      return callerOf(given.key) ?? unauthenticated(`The key in ${given.header} is not known.`)
+      const digest = sha256Of(given.key)
+      const filed = byDigest.get(digest)
+      if (filed) {
+        ports.noteUse(filed.id)
+        return filed.caller
+      }
+      if (book === null || !isApiKey(given.key)) return unknownKey(given.header)
+      // Only calls that come before the store's first answer wait, and no longer than its own time limit.
+      const { first } = book
+      return first === null ? identifyStored(digest, given.header) : first.then(() => identifyStored(digest, given.header))
     },
     isKey(value) {
-      if (byDigest.size === 0 || notKeys.has(value)) return false
-      if (candidates(value).some((candidate) => callerOf(candidate) !== undefined)) return true
+      if (!configured || notKeys.has(value)) return false
+      if (candidates(value).some((candidate) => holdsApiKey(candidate) || byDigest.has(sha256Of(candidate)))) return true
       if (notKeys.size >= NOT_KEYS_KEPT) notKeys.clear()
       if (value.length <= 256) notKeys.add(value)
       return false
     },
   }
+}
+
+function unknownKey(header: string): GatewayError {
+  return unauthenticated(`The key in ${header} is not known.`)
 }
 
 function unauthenticated(because: string): GatewayError {
@@ -57,7 +113,6 @@ function unauthenticated(because: string): GatewayError {
     `${because} Send a key of a configured caller in X-Sallyport-Key, or as Authorization: Bearer KEY.`,
   )
 }
-
 /** The first header that stands decides; a wrong key in it is not made good by another one. */
 function givenKey(headers: IncomingHttpHeaders): { readonly key: string; readonly header: string } | null {
   const own = headers['x-sallyport-key']
