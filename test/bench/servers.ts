@@ -1,10 +1,12 @@
 // The processes of a benchmark: upstream, relay, rival and gateways, each of its own, as a user would run them.
-import { type ChildProcess, fork, spawnSync } from 'node:child_process'
+import { type ChildProcess, execFile, fork } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
 
+const run = promisify(execFile)
 const HERE = fileURLToPath(new URL('.', import.meta.url))
 export const ROOT = join(HERE, '..', '..')
 const MAIN = join(ROOT, 'src', 'main.ts')
@@ -70,8 +72,7 @@ export async function startGateway(
   }
   writeFileSync(config, JSON.stringify(settings))
   const secret = ['--scheme', 'bearer', '--origin', upstream, '--caller', '*', '--config', config, '--values', values]
-  const stored = spawnSync(process.execPath, [MAIN, 'secrets', 'set', 'bench-token', ...secret], { encoding: 'utf8' })
-  if (stored.status !== 0) throw new Error(`the secret could not be stored: ${stored.stderr}`)
+  await run(process.execPath, [MAIN, 'secrets', 'set', 'bench-token', ...secret])
   return started(fork(MAIN, ['--config', config], { stdio: ['ignore', 'ignore', 'pipe', 'ipc'] }))
 }
 

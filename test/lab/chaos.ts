@@ -1,0 +1,198 @@
+// `npm run chaos`: a real gateway between real load, an upstream and a Redis that are spoilt one way after another. Prints a
+// table and ends with 1 where a promise was broken: a call without an answer, an acknowledged call that was not carried out,
+// a POST carried out twice, a request without its credential, or no recovery.
+//   --short            each fault for a moment, at a lower rate; for CI
+//   --scenario TEXT    only those whose name contains it
+//   --rate N           calls a second (default 300)
+//   --seconds N        how long each fault lasts (default 8)
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { startGateway } from '../bench/servers.ts'
+import { startRedis } from '../support/redis.ts'
+import { startCountingUpstream } from './counting-upstream.ts'
+import { startFaultProxy } from './fault-proxy.ts'
+import { type Call, startLoad } from './load.ts'
+import { SCENARIOS, type Scenario, type World } from './scenarios.ts'
+
+interface Row {
+  readonly scenario: string
+  readonly offered: number
+  readonly outcomes: ReadonlyMap<string, number>
+  /** Without any answer. */
+  readonly unanswered: number
+  /** Acknowledged, and the upstream never saw it. */
+  readonly lost: number
+  /** POSTs that reached the upstream twice, and those with a key that reached it again after they were acknowledged. */
+  readonly duplicated: number
+  /** The caller was told `sent: no`, and the upstream carried it out. */
+  readonly falseNo: number
+  readonly longestStallMs: number
+  /** From the fault's end until the last call that failed; null: calls still failed at the end. */
+  readonly recoveryMs: number | null
+}
+
+/** The gateway's own clocks, short so that a fault of seconds shows its whole course. */
+const ADAPTER = {
+  timeout: { connect: '500ms', read: '1s', total: '3s' },
+  retry: { total: 2, backoffFactor: '50ms', backoffMax: '300ms' },
+  breaker: { volume: 20, window: '3s', openFor: '1s', probes: 2 },
+  limits: { concurrency: 100, queue: 200 },
+}
+const BEFORE_MS = 1000
+/** Calls go on for so long after a fault's end. */
+const AFTER_MS = 6000
+/** Of it, the last part must be without a failure. */
+const CALM_MS = 1500
+
+async function main(): Promise<number> {
+  const { values } = parseArgs({
+    options: {
+      short: { type: 'boolean', default: false },
+      scenario: { type: 'string', default: '' },
+      rate: { type: 'string' },
+      seconds: { type: 'string' },
+    },
+  })
+  const perSecond = Number(values.rate ?? (values.short ? 60 : 300))
+  const faultMs = Number(values.seconds ?? (values.short ? 1.5 : 8)) * 1000
+  const chosen = SCENARIOS.filter(({ name }) => name.includes(values.scenario))
+  if (chosen.length === 0) throw new Error(`no scenario is called so; there are: ${SCENARIOS.map(({ name }) => name).join(', ')}`)
+  const rows: Row[] = []
+  const { world, gateway, close } = await build()
+  try {
+    for (const scenario of chosen) {
+      process.stderr.write(`${scenario.name} …\n`)
+      rows.push(await run(scenario, world, { gateway, perSecond, faultMs, afterMs: values.short ? AFTER_MS / 2 : AFTER_MS }))
+    }
+  } finally {
+    await close()
+  }
+  process.stdout.write(`${table(rows)}\n`)
+  const broken = rows.flatMap(promisesBroken)
+  if (world.upstream.bare > 0) broken.push(`${world.upstream.bare} requests reached the upstream without their credential`)
+  for (const promise of broken) process.stdout.write(`BROKEN  ${promise}\n`)
+  const answered = rows.reduce((sum, { offered, unanswered }) => sum + offered - unanswered, 0)
+  process.stdout.write(`${answered} of ${rows.reduce((sum, { offered }) => sum + offered, 0)} calls were answered\n`)
+  return broken.length === 0 ? 0 : 1
+}
+
+async function build(): Promise<{ world: World; gateway: string; close(): Promise<void> }> {
+  const folder = mkdtempSync(join(tmpdir(), 'sallyport-chaos-'))
+  // What Redis acknowledged must be there when it comes back, or nobody could promise anything.
+  const redis = await startRedis({ args: ['--appendonly', 'yes', '--appendfsync', 'always'] })
+  const upstream = await startCountingUpstream()
+  const wire = await startFaultProxy({ port: upstream.port })
+  const storeWire = await startFaultProxy({ port: redis.port })
+  const store = { keyFile: join(folder, 'gateway', 'keys'), redis: `redis://127.0.0.1:${storeWire.port}`, staleFor: '5m' }
+  const gateway = await startGateway(`http://127.0.0.1:${wire.port}`, join(folder, 'gateway'), {
+    adapter: ADAPTER,
+    root: { store },
+  })
+  upstream.expect(
+    readFileSync(join(folder, 'gateway', 'values'), 'utf8')
+      .trim()
+      .slice('token='.length),
+  )
+  return {
+    world: { wire, storeWire, upstream, redis },
+    gateway: gateway.url,
+    async close() {
+      gateway.stop()
+      await Promise.all([wire.close(), storeWire.close(), upstream.close(), redis.stop()])
+      rmSync(folder, { recursive: true, force: true })
+    },
+  }
+}
+
+interface Course {
+  readonly gateway: string
+  readonly perSecond: number
+  readonly faultMs: number
+  readonly afterMs: number
+}
+
+async function run(scenario: Scenario, world: World, { gateway, perSecond, faultMs, afterMs }: Course): Promise<Row> {
+  const load = startLoad({ gateway, upstream: `http://127.0.0.1:${world.wire.port}`, perSecond, times: world.upstream.times })
+  await sleep(BEFORE_MS)
+  await scenario.begin(world)
+  await sleep(faultMs)
+  await scenario.end(world)
+  const healedAt = performance.now()
+  await sleep(afterMs)
+  const stoppedAt = performance.now()
+  await load.stop()
+  const { calls } = load
+  const failed = calls.filter(({ issuedAt, acknowledged }) => issuedAt > healedAt && !acknowledged)
+  const lastFailed = failed.at(-1)?.issuedAt ?? healedAt
+  const outcomes = new Map<string, number>()
+  for (const { outcome } of calls) outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1)
+  const times = ({ name }: Call): number => world.upstream.times(name)
+  return {
+    scenario: scenario.name,
+    offered: calls.length,
+    outcomes,
+    unanswered: outcomes.get('unanswered') ?? 0,
+    lost: calls.filter((call) => call.acknowledged && times(call) === 0).length,
+    duplicated: calls.filter((call) => doneTwice(call, times(call))).length,
+    falseNo: calls.filter((call) => call.kind !== 'keyed' && call.saidUnsent && times(call) > 0).length,
+    longestStallMs: longestStall(calls),
+    recoveryMs: lastFailed > stoppedAt - CALM_MS ? null : lastFailed - healedAt,
+  }
+}
+
+/** Before a call with a key is acknowledged it may be tried again, under its key; afterwards nothing goes out any more. */
+function doneTwice({ kind, seenWhenAcknowledged }: Call, times: number): boolean {
+  if (kind === 'post') return times > 1
+  return seenWhenAcknowledged !== null && times > seenWhenAcknowledged
+}
+
+/** The longest time in which no call at all was answered well. */
+function longestStall(calls: readonly Call[]): number {
+  const ends = calls.filter(({ acknowledged }) => acknowledged).map(({ endedAt }) => endedAt)
+  const first = calls[0]?.issuedAt ?? 0
+  const sorted = [first, ...ends.sort((a, b) => a - b)]
+  return sorted.reduce((longest, end, index) => Math.max(longest, end - (sorted[index - 1] ?? end)), 0)
+}
+
+function promisesBroken({ scenario, unanswered, lost, duplicated, falseNo, recoveryMs }: Row): string[] {
+  const promises: [number | boolean, string][] = [
+    [unanswered, 'calls without an answer'],
+    [lost, 'acknowledged calls that were never carried out'],
+    [duplicated, 'POSTs carried out more than once'],
+    [falseNo, 'calls said not to have been sent, and carried out'],
+  ]
+  const broken = promises.filter(([count]) => count !== 0).map(([count, what]) => `${scenario}: ${count} ${what}`)
+  return recoveryMs === null ? [...broken, `${scenario}: calls still failed when the fault was long over`] : broken
+}
+
+function table(rows: readonly Row[]): string {
+  const head = ['fault', 'offered', 'ok', 'answered otherwise', 'lost', 'twice', 'stall ms', 'recovery ms']
+  const cells = rows.map((row) => [
+    row.scenario,
+    `${row.offered}`,
+    `${row.outcomes.get('ok') ?? 0}`,
+    [...row.outcomes]
+      .filter(([outcome]) => outcome !== 'ok')
+      .map(([outcome, count]) => `${outcome} ${count}`)
+      .join(', ') || '-',
+    `${row.lost + row.unanswered}`,
+    `${row.duplicated}`,
+    row.longestStallMs.toFixed(0),
+    row.recoveryMs === null ? 'never' : row.recoveryMs.toFixed(0),
+  ])
+  const widths = head.map((title, column) => Math.max(title.length, ...cells.map((row) => row[column]?.length ?? 0)))
+  return [head, ...cells]
+    .map((row) =>
+      row
+        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n')
+}
+
+const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
+
+process.exitCode = await main()
