@@ -41,7 +41,7 @@ import type { Readiness } from './server/pages.ts'
 import { createServer, type HttpFace } from './server/server.ts'
 import { createSessions } from './sessions/sessions.ts'
 import { buildStack, type StackPorts } from './stacks.ts'
-import { openStores, type Stores, type StoresPorts } from './stores/open-stores.ts'
+import { openStores, type Stores, type StoresPorts, untilConnected } from './stores/open-stores.ts'
 import type { ProcessLogger } from './telemetry/logger.ts'
 import { createMetrics } from './telemetry/metrics.ts'
 import { createOwnListeners } from './transport/own-listeners.ts'
@@ -174,6 +174,9 @@ export function createApp(config: Config, { log, clock = systemClock }: { log: P
   return {
     callers: identities.administration,
     async listen() {
+      // Calls that came before the first answer of the store would be refused for want of their credentials.
+      await untilConnected(stores)
+      await secrets.refresh()
       const bound = await face.listen()
       own.add(bound)
       if (bound.metrics) own.add(bound.metrics)

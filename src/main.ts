@@ -5,7 +5,6 @@ import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { hostname, userInfo } from 'node:os'
 import { extname } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { type App, administered, createApp, openConfiguredStores, openSealer, openTextSealer, systemClock } from './app.ts'
 import { createActLog } from './audit/acts.ts'
@@ -17,7 +16,7 @@ import { ConfigError } from './config/faults.ts'
 import { loadConfig } from './config/load.ts'
 import { watchConfig } from './config/watch.ts'
 import { VERSION } from './model/version.ts'
-import type { Stores } from './stores/open-stores.ts'
+import { untilConnected } from './stores/open-stores.ts'
 import { createLogger, type ProcessLogger } from './telemetry/logger.ts'
 
 async function serve(given: string | null): Promise<void> {
@@ -134,7 +133,7 @@ async function openStoresOf(given: string | null): Promise<CliStores> {
     meter: { storeHealthy: () => {} },
     log: quiet,
   })
-  await connected(stores)
+  await untilConnected(stores)
   const callers = openAdministration({
     ...{ store: stores.values, sealer: openTextSealer(config), clock: systemClock, log: quiet },
     configured: () => administered(config),
@@ -149,12 +148,6 @@ function operator(): { who: string; detail: Record<string, string> } {
   const { username, uid } = userInfo()
   const behind = uid === 0 ? process.env.SUDO_USER : undefined
   return behind ? { who: behind, detail: { host: hostname(), as: username } } : { who: username, detail: { host: hostname() } }
-}
-
-/** A store that is away says so by itself when it is asked; one that is only just being connected to must not. */
-async function connected(stores: Pick<Stores, 'healthy'>): Promise<void> {
-  const until = performance.now() + 3000
-  while (!stores.healthy() && performance.now() < until) await sleep(20)
 }
 
 const { env, stdin, stdout, stderr } = process

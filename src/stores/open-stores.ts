@@ -1,5 +1,6 @@
 // Which store stands behind which port: Redis where it is configured, else the embedded one; memory for secrets that there is
 // no key to seal with. app.ts and the command line both open their stores here.
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Clock, IdempotencyStore, KeyValueStore, Logger, Meter, SecretStore } from '../model/ports.ts'
 import type { RedisTarget } from '../model/redis-target.ts'
 import { openEmbedded } from './embedded.ts'
@@ -41,6 +42,15 @@ export interface StoresPorts {
   readonly clock: Clock
   readonly meter: Pick<Meter, 'storeHealthy'>
   readonly log: Logger
+}
+
+/** A connection takes a moment; one that is not there after this long is away, and says so to whoever asks it. */
+const CONNECT_MS = 2000
+
+/** Resolves as soon as the store answers, and after two seconds all the same. */
+export async function untilConnected(stores: Pick<Stores, 'healthy'>): Promise<void> {
+  const until = performance.now() + CONNECT_MS
+  while (!stores.healthy() && performance.now() < until) await sleep(10)
 }
 
 /** Throws where the data folder cannot be used; a Redis that is away is waited for in the background. */
