@@ -73,11 +73,22 @@ function maskCookies(value: string): string {
 
 /** The URL with `name=value` as its last query parameter; `value` is encoded unless it is the mask. Parameters of that name go. */
 export function withQueryPair(url: PreparedUrl, name: string, value: string): PreparedUrl {
-  const question = url.target.indexOf('?')
-  const path = question < 0 ? url.target : url.target.slice(0, question)
-  const query = question < 0 ? '' : url.target.slice(question + 1)
-  const pairs = query === '' ? [] : query.split('&').filter((pair) => !isNamed(pair, name))
+  const [path, pairs] = splitTarget(url, name)
   return withTarget(url, `${path}?${[...pairs, `${encode(name)}=${value === MASK ? MASK : encode(value)}`].join('&')}`)
+}
+
+/** The URL without any query parameter of that name. */
+export function withoutParameter(url: PreparedUrl, name: string): PreparedUrl {
+  const [path, pairs] = splitTarget(url, name)
+  return withTarget(url, pairs.length === 0 ? path : `${path}?${pairs.join('&')}`)
+}
+
+/** The path, and the parameters but those named `without`. */
+function splitTarget({ target }: PreparedUrl, without: string): readonly [path: string, pairs: readonly string[]] {
+  const question = target.indexOf('?')
+  if (question < 0) return [target, []]
+  const query = target.slice(question + 1)
+  return [target.slice(0, question), query === '' ? [] : query.split('&').filter((pair) => !isNamed(pair, without))]
 }
 
 /** The same URL with another path and query, as they stand in the request line. */

@@ -6,7 +6,7 @@ import { GatewayError } from '../../errors/gateway-error.ts'
 import type { InjectedHeader, Injection, OpenCredential } from '../../model/credential-scheme.ts'
 import { getHeader } from '../../model/header-list.ts'
 import type { HopRequest } from '../../model/hop.ts'
-import { defineScheme, headerValue, optional, type Scheme } from '../scheme.ts'
+import { defineScheme, headerValue, oneOf, optional, type Scheme } from '../scheme.ts'
 
 /** Named in the signature's scope, which `/` and `,` separate. */
 const scopeWord = headerValue.regex(/^[A-Za-z0-9._-]+$/, 'must be letters, digits, ".", "_" and "-"')
@@ -20,6 +20,7 @@ interface Keys {
   readonly sessionToken: string
   readonly region: string
   readonly service: string
+  readonly payload: 'signed' | 'unsigned'
 }
 
 export const awsSigV4 = createAwsSigV4()
@@ -35,7 +36,10 @@ export function createAwsSigV4(now: () => number = Date.now): Scheme {
       sessionToken: optional(headerValue),
       region: scopeWord,
       service: scopeWord,
+      payload: oneOf('signed', 'unsigned'),
     },
+    refuse: ({ service, payload }) =>
+      payload === 'unsigned' && service !== 's3' ? 'payload: only the service s3 takes an unsigned one' : null,
     open: (keys): OpenCredential => ({ inject: (request) => sign(request, keys, now()), dialogue: null }),
   })
 }
@@ -44,7 +48,8 @@ function sign(request: HopRequest, keys: Keys, now: number): Injection {
   const datetime = new Date(now).toISOString().replace(/[:-]|\.\d{3}/g, '')
   const added: InjectedHeader[] = [masked('X-Amz-Date', datetime)]
   // S3 alone wants the body's hash in a header as well; it is part of every signature.
-  if (keys.service === 's3') added.push(masked('X-Amz-Content-Sha256', sha256(request.body)))
+  if (keys.service === 's3')
+    added.push(masked('X-Amz-Content-Sha256', keys.payload === 'unsigned' ? 'UNSIGNED-PAYLOAD' : sha256(request.body)))
   if (keys.sessionToken !== '') added.push(masked('X-Amz-Security-Token', keys.sessionToken))
   const signer = new aws4.RequestSigner(signable(request, keys, added), {
     accessKeyId: keys.accessKeyId,

@@ -1,9 +1,11 @@
-// A keyed hash over what a vendor's own template names, put into headers of the vendor's choosing: `t=…,v1=…`, `sha256=…`
+// A keyed hash over what a vendor's own template names, put into headers or parameters of the vendor's choosing: `t=…,v1=…`, `sha256=…`
 // and their like. Signed anew for each try, with the time and a nonce of its own.
 import { createHash, createHmac, randomBytes } from 'node:crypto'
-import type { InjectedHeader } from '../../model/credential-scheme.ts'
+import type { InjectedHeader, Injection } from '../../model/credential-scheme.ts'
 import { getHeader } from '../../model/header-list.ts'
 import type { HopRequest } from '../../model/hop.ts'
+import { MASK, withoutParameter, withQueryPair } from '../../model/outgoing-view.ts'
+import type { PreparedUrl } from '../../model/prepared-request.ts'
 import { anyText, defineScheme, headerName, headerValue, oneOf, optional, type Scheme } from '../scheme.ts'
 import { type Piece, parseTemplate } from '../template.ts'
 
@@ -16,7 +18,8 @@ const IN_TEXT = [
 type InHeaders = (typeof IN_HEADERS)[number]
 type InText = (typeof IN_TEXT)[number]
 
-interface HeaderTemplate {
+/** A header or a parameter of the query. */
+interface NamedTemplate {
   readonly name: string
   readonly pieces: readonly Piece<InHeaders>[]
 }
@@ -28,7 +31,8 @@ interface Rules {
   readonly timestamp: keyof typeof TIMESTAMPS
   readonly keyId: string
   readonly text: readonly Piece<InText>[]
-  readonly headers: readonly HeaderTemplate[]
+  readonly headers: readonly NamedTemplate[]
+  readonly query: readonly NamedTemplate[]
 }
 
 export interface HmacChances {
@@ -62,7 +66,8 @@ export function createHmacScheme(chances: HmacChances): Scheme {
       timestamp: oneOf('unix', 'unix-ms', 'iso', 'http-date'),
       keyId: optional(headerValue),
       text: anyText.min(1, 'must not be empty'),
-      headers: anyText.min(1, 'must not be empty'),
+      headers: optional(anyText),
+      query: optional(anyText),
     },
     refuse: (values) => {
       const key = keyBytes(values.key, values.keyEncoding)
@@ -70,16 +75,20 @@ export function createHmacScheme(chances: HmacChances): Scheme {
       const text = parseTemplate(values.text, IN_TEXT)
       if (typeof text === 'string') return `text: ${text}`
       const headers = parseHeaders(values.headers)
-      return typeof headers === 'string' ? `headers: ${headers}` : null
+      if (typeof headers === 'string') return `headers: ${headers}`
+      const query = parseQuery(values.query)
+      if (typeof query === 'string') return `query: ${query}`
+      return [...headers, ...query].some(carriesSignature) ? null : 'headers or query: one of them has to carry {signature}'
     },
-    open({ key, keyEncoding, text, headers, ...rest }) {
+    open({ key, keyEncoding, text, headers, query, ...rest }) {
       const rules: Rules = {
         ...rest,
         key: certain(keyBytes(key, keyEncoding)),
         text: certain(parseTemplate(text, IN_TEXT)),
         headers: certain(parseHeaders(headers)),
+        query: certain(parseQuery(query)),
       }
-      return { inject: (request) => ({ headers: sign(request, rules, chances), query: null }), dialogue: null }
+      return { inject: (request) => sign(request, rules, chances), dialogue: null }
     },
   })
 }
@@ -96,8 +105,8 @@ function keyBytes(key: string, encoding: 'utf8' | 'hex' | 'base64'): Buffer | nu
 }
 
 /** One `Name: template` a line. A string is a fault. */
-function parseHeaders(lines: string): readonly HeaderTemplate[] | string {
-  const headers: HeaderTemplate[] = []
+function parseHeaders(lines: string): readonly NamedTemplate[] | string {
+  const headers: NamedTemplate[] = []
   for (const line of lines.split(/\r?\n|\\n/)) {
     if (line.trim() === '') continue
     const colon = line.indexOf(':')
@@ -109,19 +118,49 @@ function parseHeaders(lines: string): readonly HeaderTemplate[] | string {
     if (!headerValue.safeParse(template).success) return 'a value holds what no header may'
     headers.push({ name, pieces })
   }
-  const signs = headers.some(({ pieces }) => pieces.some((piece) => 'placeholder' in piece && piece.placeholder === 'signature'))
-  return signs ? headers : 'at least one of them has to carry {signature}'
+  return headers
 }
 
-function sign(request: HopRequest, rules: Rules, { now, nonce }: HmacChances): readonly InjectedHeader[] {
-  const { algorithm, encoding, key, text, headers } = rules
-  const common = commonValues(request, rules, TIMESTAMPS[rules.timestamp](now()), nonce())
+/** `name=template&name=template`, as they are and not percent-encoded. A string is a fault. */
+function parseQuery(written: string): readonly NamedTemplate[] | string {
+  const parameters: NamedTemplate[] = []
+  for (const pair of written.split('&')) {
+    if (pair === '') continue
+    const equals = pair.indexOf('=')
+    if (equals < 1) return 'write name={signature}, joined by "&"'
+    const pieces = parseTemplate(pair.slice(equals + 1), IN_HEADERS)
+    if (typeof pieces === 'string') return pieces
+    parameters.push({ name: pair.slice(0, equals), pieces })
+  }
+  return parameters
+}
+
+function carriesSignature({ pieces }: NamedTemplate): boolean {
+  return pieces.some((piece) => 'placeholder' in piece && piece.placeholder === 'signature')
+}
+
+function sign(given: HopRequest, rules: Rules, { now, nonce }: HmacChances): Injection {
+  const { algorithm, encoding, key, text, query } = rules
+  const common = commonValues(given, rules, TIMESTAMPS[rules.timestamp](now()), nonce())
+  let signature = ''
+  const fill = (pieces: NamedTemplate['pieces']): string =>
+    pieces
+      .map((piece) => ('text' in piece ? piece.text : piece.placeholder === 'signature' ? signature : common(piece.placeholder)))
+      .join('')
+  const inQuery = (to: PreparedUrl, { name, pieces }: NamedTemplate): PreparedUrl => withQueryPair(to, name, fill(pieces))
+  // The query may be what is signed: all of it is there by then but the signature, which comes behind it.
+  const late = query.filter(carriesSignature)
+  const bare = late.reduce((to, { name }) => withoutParameter(to, name), given.url)
+  const request = { ...given, url: query.filter((parameter) => !late.includes(parameter)).reduce(inQuery, bare) }
   const hash = createHmac(algorithm, key)
   for (const piece of text) hash.update('text' in piece ? piece.text : partOf(request, piece.placeholder, common))
-  const signature = hash.digest(encoding)
-  const show = (piece: Piece<InHeaders>): string =>
-    'text' in piece ? piece.text : piece.placeholder === 'signature' ? signature : common(piece.placeholder)
-  return headers.map(({ name, pieces }) => ({ name, value: pieces.map(show).join(''), masked: '***' }))
+  signature = hash.digest(encoding)
+  const headers = rules.headers.map(({ name, pieces }): InjectedHeader => ({ name, value: fill(pieces), masked: MASK }))
+  if (query.length === 0) return { headers, query: null }
+  const url = late.reduce(inQuery, request.url)
+  const shown = query.reduce((to, { name }) => withQueryPair(to, name, MASK), given.url)
+  const { body } = given
+  return { headers, query: null, rewritten: { url, body, shown: { url: shown, body } } }
 }
 
 type Common = 'timestamp' | 'nonce' | 'keyId' | 'bodyHash'

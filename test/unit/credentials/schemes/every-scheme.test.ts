@@ -34,10 +34,11 @@ const WHOLE: Readonly<Record<SecretScheme, Readonly<Record<string, string>>>> = 
     sessionToken: CANARY_TOKEN,
     region: 'eu-west-1',
     service: 's3',
+    payload: 'unsigned',
   },
   hmac: {
     ...{ key: CANARY_TOKEN, keyEncoding: 'utf8', algorithm: 'sha512', encoding: 'base64', timestamp: 'iso', keyId: CANARY_TOKEN },
-    ...{ text: '{method}{target}{body}', headers: 'X-Sign: {keyId}:{signature}' },
+    ...{ text: '{method}{target}{body}', headers: 'X-Sign: {keyId}:{signature}', query: 'k={keyId}&s={signature}' },
   },
   'oauth2-client-credentials': {
     tokenUrl: 'https://auth.example.com/token',

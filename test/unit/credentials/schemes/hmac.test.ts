@@ -1,6 +1,7 @@
 // Signatures of well-known vendors: GitHub's and Twilio's as published with their documentation, the others computed by hand
 // with openssl.
 import assert from 'node:assert/strict'
+import { createHmac } from 'node:crypto'
 import { describe, test } from 'node:test'
 import { createHmacScheme, hmac } from '../../../../src/credentials/schemes/hmac.ts'
 import type { HopRequest } from '../../../../src/model/hop.ts'
@@ -32,6 +33,158 @@ const TWILIO_FORM = new URLSearchParams({
   Digits: '1234',
   From: '+12349013030',
   To: '+18005551212',
+})
+
+const byHand = (key: string | Buffer, text: string, encoding: 'hex' | 'base64', algorithm = 'sha256'): string =>
+  createHmac(algorithm, key).update(text).digest(encoding)
+
+const SLACK_BODY =
+  'token=xyzz0WbapA4vBCDEFasx0q6G&team_id=T1DC2JH3J&team_domain=testteamnow&channel_id=G8PSS9T3V&channel_name=foobar&user_id=U2CERLKJA&' +
+  'user_name=roadrunner&command=%2Fwebhook-collect&text=&response_url=https%3A%2F%2Fhooks.slack.com%2Fcommands%2FT1DC2JH3J%2F397700885554' +
+  '%2F96rGlfmibIGlgcZRskXaIFfN&trigger_id=398738663015.47445629121.803a0bc887a14d10d2c447fce8b6703c'
+const BINANCE_KEYS = {
+  key: 'NhqPtmdSJYdKjVHjA7PZj4Mge3R5YNiP1e3UZjInClVN65XAbvqqM6A7H5fATj0j',
+  keyId: 'vmPUZE6mv9SD5VNHk4HlWFsOr6aKE2zvsw0MuIgwCIPy6utIco14y7Ju91duEh8A',
+}
+const BINANCE_ORDER = 'symbol=LTCBTC&side=BUY&type=LIMIT&timeInForce=GTC&quantity=1&price=0.1&recvWindow=5000'
+const BINANCE = {
+  ...{ ...BINANCE_KEYS, timestamp: 'unix-ms', text: '{query}{body}' },
+  ...{ headers: 'X-MBX-APIKEY: {keyId}', query: 'timestamp={timestamp}&signature={signature}' },
+}
+/** As the vendors' pages have them, each with its own time and nonce. */
+const PUBLISHED: [
+  name: string,
+  at: { now: number; nonce: string },
+  values: Record<string, string>,
+  request: HopRequest,
+  headers: Record<string, string>,
+  target: string,
+][] = [
+  [
+    'Slack',
+    { now: 1_531_420_618_000, nonce: '' },
+    {
+      ...{ key: '8f742231b10e8888abcd99yyyzzz85a5', text: 'v0:{timestamp}:{body}' },
+      headers: 'X-Slack-Request-Timestamp: {timestamp}\nX-Slack-Signature: v0={signature}',
+    },
+    post('https://example.com/slack', SLACK_BODY, 'application/x-www-form-urlencoded'),
+    {
+      'X-Slack-Request-Timestamp': '1531420618',
+      'X-Slack-Signature': 'v0=a2114d57b48eac39b9ad189dd8316235a7b4a8d21a10bd27519666489c69b503',
+    },
+    '/slack',
+  ],
+  [
+    'Standard Webhooks (Svix)',
+    { now: 1_614_265_330_000, nonce: 'msg_p5jXN8AQM9LWM0D4loKWxJek' },
+    {
+      ...{
+        key: 'MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw',
+        keyEncoding: 'base64',
+        encoding: 'base64',
+        text: '{nonce}.{timestamp}.{body}',
+      },
+      headers: 'webhook-id: {nonce}\nwebhook-timestamp: {timestamp}\nwebhook-signature: v1,{signature}',
+    },
+    post('https://example.com/hook', '{"test": 2432232314}'),
+    {
+      'webhook-id': 'msg_p5jXN8AQM9LWM0D4loKWxJek',
+      'webhook-timestamp': '1614265330',
+      'webhook-signature': 'v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=',
+    },
+    '/hook',
+  ],
+  [
+    'Binance, in the query',
+    { now: 1_499_827_319_559, nonce: '' },
+    BINANCE,
+    aRequest({ method: 'POST', url: aUrl(`https://api.example.com/api/v3/order?${BINANCE_ORDER}`) }),
+    { 'X-MBX-APIKEY': BINANCE_KEYS.keyId },
+    `/api/v3/order?${BINANCE_ORDER}&timestamp=1499827319559&signature=c8db56825ae71d6d79447849e617115f4a920fa2acdcab2b053c4b2838bd6b71`,
+  ],
+  [
+    'Shopify',
+    { now: 0, nonce: '' },
+    { key: 'hush', encoding: 'base64', text: '{body}', headers: 'X-Shopify-Hmac-Sha256: {signature}' },
+    post('https://example.com/hook', '{"id":820982911946154500}'),
+    { 'X-Shopify-Hmac-Sha256': byHand('hush', '{"id":820982911946154500}', 'base64') },
+    '/hook',
+  ],
+  [
+    'Coinbase Exchange',
+    { now: 1_492_774_577_900, nonce: '' },
+    {
+      ...{
+        key: 'c2VjcmV0IGtleQ==',
+        keyEncoding: 'base64',
+        encoding: 'base64',
+        keyId: 'k',
+        text: '{timestamp}{method}{target}{body}',
+      },
+      headers:
+        'CB-ACCESS-KEY: {keyId}\nCB-ACCESS-SIGN: {signature}\nCB-ACCESS-TIMESTAMP: {timestamp}\nCB-ACCESS-PASSPHRASE: phrase',
+    },
+    post('https://api.example.com/orders?x=1', '{"price":"1.0"}'),
+    {
+      ...{ 'CB-ACCESS-KEY': 'k', 'CB-ACCESS-TIMESTAMP': '1492774577', 'CB-ACCESS-PASSPHRASE': 'phrase' },
+      'CB-ACCESS-SIGN': byHand(Buffer.from('secret key'), '1492774577POST/orders?x=1{"price":"1.0"}', 'base64'),
+    },
+    '/orders?x=1',
+  ],
+  [
+    'Azure App Configuration and Communication Services',
+    { now: 1_492_774_577_123, nonce: '' },
+    {
+      ...{ key: 'c2VjcmV0IGtleQ==', keyEncoding: 'base64', encoding: 'base64', timestamp: 'http-date', keyId: 'id' },
+      text: '{method}\\n{target}\\n{timestamp};{host};{bodyHash}',
+      headers:
+        'x-ms-date: {timestamp}\nx-ms-content-sha256: {bodyHash}\n' +
+        'Authorization: HMAC-SHA256 Credential={keyId}&SignedHeaders=x-ms-date;host;x-ms-content-sha256&Signature={signature}',
+    },
+    post('https://store.example.com/kv?api-version=1.0', '{}'),
+    {
+      'x-ms-date': 'Fri, 21 Apr 2017 11:36:17 GMT',
+      'x-ms-content-sha256': 'RBNvo1WzZ4oRRq0W9+hknpT7T8If536DEMBg9hyq/4o=',
+      Authorization: `HMAC-SHA256 Credential=id&SignedHeaders=x-ms-date;host;x-ms-content-sha256&Signature=${byHand(Buffer.from('secret key'), 'POST\n/kv?api-version=1.0\nFri, 21 Apr 2017 11:36:17 GMT;store.example.com;RBNvo1WzZ4oRRq0W9+hknpT7T8If536DEMBg9hyq/4o=', 'base64')}`,
+    },
+    '/kv?api-version=1.0',
+  ],
+  [
+    'OKX',
+    { now: 1_492_774_577_123, nonce: '' },
+    {
+      ...{ key: 's', encoding: 'base64', timestamp: 'iso', text: '{timestamp}{method}{target}{body}' },
+      headers: 'OK-ACCESS-SIGN: {signature}\nOK-ACCESS-TIMESTAMP: {timestamp}',
+    },
+    aRequest({ url: aUrl('https://api.example.com/api/v5/account/balance?ccy=BTC') }),
+    {
+      'OK-ACCESS-TIMESTAMP': '2017-04-21T11:36:17.123Z',
+      'OK-ACCESS-SIGN': byHand('s', '2017-04-21T11:36:17.123ZGET/api/v5/account/balance?ccy=BTC', 'base64'),
+    },
+    '/api/v5/account/balance?ccy=BTC',
+  ],
+]
+
+describe('more vendors', () => {
+  for (const [name, { now, nonce }, values, request, expected, target] of PUBLISHED)
+    test(name, () => {
+      const { headers, query, rewritten } = createHmacScheme({ now: () => now, nonce: () => nonce })
+        .open(values)
+        .inject(request)
+      assert.deepEqual(Object.fromEntries(headers.map((header) => [header.name, header.value])), expected)
+      assert.equal(query, null)
+      assert.equal((rewritten?.url ?? request.url).target, target)
+      assert.deepEqual([...new Set(headers.map(({ masked }) => masked))], ['***'])
+    })
+
+  test('a signature in the query replaces what a caller put there, and is shown masked', () => {
+    const request = aRequest({ url: aUrl('https://api.example.com/x?signature=mine&a=1&timestamp=5#f'), body: Buffer.from('b') })
+    const { rewritten } = scheme.open(BINANCE).inject(request)
+    const signature = byHand(BINANCE_KEYS.key, `a=1&timestamp=${NOW}b`, 'hex')
+    assert.equal(rewritten?.url.href, `https://api.example.com/x?a=1&timestamp=${NOW}&signature=${signature}#f`)
+    assert.equal(rewritten?.shown.url.href, 'https://api.example.com/x?a=1&timestamp=***&signature=***#f')
+    assert.equal(rewritten?.body, request.body)
+  })
 })
 
 const CASES: [name: string, values: Record<string, string>, request: HopRequest, headers: Record<string, string>][] = [
@@ -112,6 +265,9 @@ const REFUSED: [name: string, values: Record<string, string>, message: RegExp][]
   ['a lone backslash', { ...GOOD, text: 'canary\\t' }, /text: takes/],
   ['a placeholder that headers do not have', { ...GOOD, headers: 'X-Sign: {signature}{body}' }, /headers: takes/],
   ['headers without a signature', { ...GOOD, headers: 'X-Time: {timestamp}' }, /carry \{signature\}/],
+  ['neither headers nor query', { key: 'canary', text: '{body}' }, /headers or query: one of them has to carry/],
+  ['a query without names', { ...GOOD, query: 'canary' }, /query: write name=/],
+  ['a placeholder that the query does not have', { ...GOOD, query: 's={body}' }, /query: takes/],
   ['a header that Sallyport sets', { ...GOOD, headers: 'Host: {signature}' }, /one "Name: template" a line/],
   ['a header without a name', { ...GOOD, headers: '{signature}' }, /one "Name: template" a line/],
   ['a header value that cannot be one', { ...GOOD, headers: 'X-Sign: {signature}€' }, /no header may/],
