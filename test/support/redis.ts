@@ -1,7 +1,7 @@
 // A real Redis of a test's own: on a free loopback port, nothing on disk, ended by its pid alone.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -22,7 +22,7 @@ export interface TestRedis {
   /** The same port, empty. */
   restart(): Promise<void>
   stop(): Promise<void>
-  /** One command on a connection of its own, as the default user. Rejects with Redis' own words. */
+  /** One command on a connection of its own. Rejects with Redis' own words. */
   command(...given: readonly (string | number)[]): Promise<unknown>
 }
 
@@ -33,11 +33,23 @@ export function redisTarget(url: string): RedisTarget {
   return target.value
 }
 
-/** `args`: further arguments of redis-server, such as `['--requirepass', 'x']`. */
-export async function startRedis({ args = [] }: { readonly args?: readonly string[] } = {}): Promise<TestRedis> {
+export interface TestRedisOptions {
+  /** Further arguments of redis-server, such as `['--requirepass', 'x']`; they win over those it has anyway. */
+  readonly args?: readonly string[] | ((at: { readonly port: number; readonly dir: string }) => readonly string[])
+  /** Lines of a configuration file, which the server may write to. */
+  readonly config?: readonly string[]
+  /** How `command` connects. Default: as the default user, without TLS. */
+  readonly access?: Omit<RedisOptions, 'replyMapping'>
+}
+
+export async function startRedis({ args: given = [], config, access = {} }: TestRedisOptions = {}): Promise<TestRedis> {
   const port = await freePort()
   const dir = mkdtempSync(join(tmpdir(), 'sallyport-redis-'))
-  let child = await launch(port, dir, args)
+  const args = typeof given === 'function' ? given({ port, dir }) : given
+  const file = config ? [join(dir, 'redis.conf')] : []
+  for (const path of file) writeFileSync(path, `${config?.join('\n')}\n`)
+  const start = (): Promise<ChildProcess> => launch(port, [...file, ...ownArguments(port, dir), ...args])
+  let child = await start()
   const end = async (): Promise<void> => {
     if (child.exitCode !== null || child.signalCode !== null) return
     const exited = once(child, 'exit')
@@ -56,13 +68,13 @@ export async function startRedis({ args = [] }: { readonly args?: readonly strin
     kill: end,
     async restart() {
       await end()
-      child = await launch(port, dir, args)
+      child = await start()
     },
     async stop() {
       await end()
       rmSync(dir, { recursive: true, force: true })
     },
-    command: (...given) => redisCommand({ port }, ...given),
+    command: (...given) => redisCommand({ ...access, port }, ...given),
   }
 }
 
@@ -82,9 +94,11 @@ export async function redisCommand(
   }
 }
 
-async function launch(port: number, dir: string, args: readonly string[]): Promise<ChildProcess> {
-  const own = ['--port', `${port}`, '--bind', '127.0.0.1', '--dir', dir, '--save', '', '--appendonly', 'no']
-  const child = spawn('redis-server', [...own, ...args], { stdio: 'ignore' })
+const ownArguments = (port: number, dir: string): string[] =>
+  ['--port', `${port}`, '--bind', '127.0.0.1', '--dir', dir, '--save', '', '--appendonly', 'no'] // biome-ignore format: pairs
+
+async function launch(port: number, args: readonly string[]): Promise<ChildProcess> {
+  const child = spawn('redis-server', args, { stdio: 'ignore' })
   await once(child, 'spawn')
   const until = performance.now() + 5000
   while (!(await accepts(port))) {

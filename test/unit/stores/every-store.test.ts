@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import type { Clock, IdempotencyStore, KeyValueStore, SecretStore } from '../../../src/model/ports.ts'
+import type { RedisTarget } from '../../../src/model/redis-target.ts'
 import { openEmbedded } from '../../../src/stores/embedded.ts'
 import { createEmbeddedIdempotency } from '../../../src/stores/embedded-idempotency.ts'
 import { createEmbeddedSecrets } from '../../../src/stores/embedded-secrets.ts'
@@ -17,8 +18,18 @@ import { createRedisIdempotency } from '../../../src/stores/redis-idempotency.ts
 import { createRedisSecrets } from '../../../src/stores/redis-secrets.ts'
 import { createRedisValues } from '../../../src/stores/redis-values.ts'
 import { aMeter } from '../../support/builders.ts'
+import { certificates } from '../../support/certificates.ts'
 import { createFakeClock } from '../../support/fake-clock.ts'
-import { startRedis, type TestRedis } from '../../support/redis.ts'
+import { startRedis } from '../../support/redis.ts'
+import {
+  ACL_LOGIN,
+  documentedAcl,
+  redisTls,
+  singleTarget,
+  startCluster,
+  startSentinelSet,
+  startTlsRedis,
+} from '../../support/redis-topologies.ts'
 
 const REAL: Clock = {
   now: () => performance.now(),
@@ -30,30 +41,82 @@ const REAL: Clock = {
 }
 const silent = { log: () => {} }
 
-let server: TestRedis
-let redis: RedisConnection
+interface Kind {
+  readonly kind: string
+  readonly prefix?: string
+  start(): Promise<{ readonly target: RedisTarget; stop(): Promise<void> }>
+}
+
+/** Each as the user that docs/redis.md describes, but the first. */
+const KINDS: readonly Kind[] = [
+  { kind: 'redis', start: () => startRedis() },
+  {
+    kind: 'redis as an ACL user',
+    async start() {
+      const server = await startRedis({ args: ['--user', ...documentedAcl({ more: ['+select'] })] })
+      return { target: singleTarget(server, { login: ACL_LOGIN, database: 3 }), stop: server.stop }
+    },
+  },
+  {
+    kind: 'redis by TLS',
+    async start() {
+      const server = await startTlsRedis({ wantsCertificate: true })
+      const { cert, key } = certificates().client
+      return { target: singleTarget(server, { tls: redisTls({ cert, key }) }), stop: server.stop }
+    },
+  },
+  {
+    kind: 'redis of sentinels',
+    async start() {
+      const set = await startSentinelSet({ acl: documentedAcl(), sentinelPassword: 'spw', tls: true })
+      return { target: set.target({ login: ACL_LOGIN }), stop: set.stop }
+    },
+  },
+  {
+    kind: 'redis cluster',
+    prefix: '{sallyport}:',
+    async start() {
+      const set = await startCluster({ acl: documentedAcl({ prefix: '{sallyport}:', more: ['+cluster|slots', '+asking'] }) })
+      return { target: set.target({ login: ACL_LOGIN }), stop: set.stop }
+    },
+  },
+]
+
+const connections = new Map<string, RedisConnection>()
+const closers: (() => void | Promise<void>)[] = []
 const dir = mkdtempSync(join(tmpdir(), 'sallyport-stores-'))
 const fake = createFakeClock()
 const embedded = openEmbedded(dir, { meter: aMeter(), log: silent })
 
 before(async () => {
-  server = await startRedis()
-  redis = openRedis({ target: server.target, prefix: 'test:' }, { clock: REAL, meter: aMeter(), log: silent })
-  await new Promise<void>((resolve) => redis.onRecovery(resolve))
+  const open = async ({ kind, prefix = 'sallyport:', start }: Kind): Promise<void> => {
+    const { target, stop } = await start()
+    const redis = openRedis({ target, prefix }, { clock: REAL, meter: aMeter(), log: silent })
+    closers.push(stop, redis.close)
+    await new Promise<void>((resolve) => redis.onRecovery(resolve))
+    connections.set(kind, redis)
+  }
+  await Promise.all(KINDS.map(open))
 })
 after(async () => {
-  redis.close()
+  for (const close of closers.reverse()) await close()
   embedded.close()
   rmSync(dir, { recursive: true })
-  await server.stop()
 })
 
+function connectionTo(kind: string): RedisConnection {
+  const redis = connections.get(kind)
+  if (!redis) throw new Error(`${kind} is not open`)
+  return redis
+}
+
 /** Lets time pass for the store: Redis has its own clock. */
+type Pass = (ms: number) => Promise<void>
 const passReal = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
 const passFake = (ms: number): Promise<void> => fake.advance(ms)
 
 const SECRETS: [string, () => SecretStore][] = [
-  ['redis', () => createRedisSecrets(redis)],
+  ...KINDS.map(({ kind }): [string, () => SecretStore] => [kind, () => createRedisSecrets(connectionTo(kind))]),
   ['embedded', () => createEmbeddedSecrets(embedded)],
   ['memory', () => createMemorySecrets()],
 ]
@@ -93,7 +156,7 @@ for (const [kind, make] of SECRETS)
   })
 
 const VALUES: [string, () => KeyValueStore, (ms: number) => Promise<void>][] = [
-  ['redis', () => createRedisValues(redis), passReal],
+  ...KINDS.map(({ kind }): [string, () => KeyValueStore, Pass] => [kind, () => createRedisValues(connectionTo(kind)), passReal]),
   ['embedded', () => createEmbeddedValues(embedded, fake), passFake],
   ['memory', () => createMemoryValues(fake), passFake],
 ]
@@ -148,7 +211,11 @@ for (const [kind, make, pass] of VALUES)
   })
 
 const IDEMPOTENCY: [string, () => IdempotencyStore, (ms: number) => Promise<void>][] = [
-  ['redis', () => createRedisIdempotency(redis), passReal],
+  ...KINDS.map(({ kind }): [string, () => IdempotencyStore, Pass] => [
+    kind,
+    () => createRedisIdempotency(connectionTo(kind)),
+    passReal,
+  ]),
   ['embedded', () => createEmbeddedIdempotency(embedded, fake), passFake],
   ['memory', () => createMemoryIdempotency({ clock: fake }), passFake],
 ]
