@@ -18,7 +18,7 @@ const ACL = 'give that user the rights that docs/redis.md lists'
 
 /** First match by code or message wins: what ioredis wraps around another error stands first. All are refusals. */
 const REFUSALS: readonly (readonly [pattern: RegExp, reason: string])[] = [
-  [/invalid reply: null/, 'is not known to its sentinels under that name; set store.redis.master right'],
+  [/invalid reply: null|No such master/, 'is not known to its sentinels under that name; set store.redis.master right'],
   [/sentinel.*(?:WRONGPASS|NOAUTH)/, 'has sentinels that refuse our user or password; set store.redis.sentinelPassword right'],
   [/sentinel.*NOPERM/, `has sentinels that do not permit our user what Sallyport needs; ${ACL}`],
   [/failed to connect to sentinel|All sentinels .*Last error/, 'has no sentinel that answers; see store.redis'],

@@ -87,7 +87,7 @@ export interface SentinelSet {
   readonly servers: readonly TestRedis[]
   readonly sentinels: readonly TestRedis[]
   target(over?: Partial<SentinelRedis>): SentinelRedis
-  /** The server that the last sentinel calls the primary. */
+  /** The server that all sentinels call the primary. */
   primary(): Promise<TestRedis>
   stop(): Promise<void>
 }
@@ -136,8 +136,13 @@ export async function startSentinelSet({ acl, sentinelPassword, tls = false }: S
         ...over,
       }),
       async primary() {
-        const named = (await sentinels[2]?.command('SENTINEL', 'GET-MASTER-ADDR-BY-NAME', MASTER)) as string[] | undefined
-        const found = servers.find((server) => server.port === Number(named?.[1]))
+        let named: (string | undefined)[] = []
+        await until('the sentinels name the same', async () => {
+          const told = await Promise.all(sentinels.map((one) => one.command('SENTINEL', 'GET-MASTER-ADDR-BY-NAME', MASTER)))
+          named = told.map((address) => (address as string[])[1])
+          return new Set(named).size === 1
+        }, READY_WITHIN_MS) // biome-ignore format: one call
+        const found = servers.find((server) => server.port === Number(named[0]))
         if (!found) throw new Error(`the sentinels name a stranger: ${named}`)
         return found
       },
