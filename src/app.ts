@@ -2,7 +2,13 @@
 import { randomBytes } from 'node:crypto'
 import { createAdapterPool } from './adapters/adapter-pool.ts'
 import { createRoutes } from './adapters/routes.ts'
-import { createTwinRoutes } from './adapters/twin-routes.ts'
+import { configuredName, createTwinRoutes } from './adapters/twin-routes.ts'
+import { createAdapterOperations } from './admin/adapters.ts'
+import { createAdministration } from './admin/administration.ts'
+import { type ConfigChange, describeChange } from './admin/config-change.ts'
+import { createLogLevel } from './admin/log-level.ts'
+import { createProcessOperations, type Reloaded } from './admin/process.ts'
+import { createSharedOverrides } from './admin/shared-overrides.ts'
 import { createAuditLog } from './audit/audit-log.ts'
 import type { AdministeredCaller, CallerAdministration } from './callers/administration.ts'
 import type { Callers } from './callers/callers.ts'
@@ -50,8 +56,8 @@ import { createResolver } from './transport/resolver.ts'
 
 export interface App {
   listen: HttpFace['listen']
-  /** Takes adapters, callers, ceilings, CA bundles and the log level of `config`; what else differs needs a restart and is named. */
-  reload(config: Config): readonly string[]
+  /** Takes adapters, callers, ceilings, CA bundles and the log level of `config`; what else differs needs a restart. */
+  reload(config: Config): ConfigChange
   /** Stores a secret as the next version of its name. */
   provision(secret: NewSecret): Promise<number>
   /** The callers and their keys, for operators. */
@@ -82,7 +88,14 @@ interface Snapshot {
   readonly callers: Callers
 }
 
-export function createApp(config: Config, { log, clock = systemClock }: { log: ProcessLogger; clock?: Clock }): App {
+export interface AppPorts {
+  readonly log: ProcessLogger
+  readonly clock?: Clock
+  /** Reads the configuration anew and gives it to `App.reload`, as a signal does; asked by operators at the admin entrance. */
+  readonly reload: () => Promise<Reloaded>
+}
+
+export function createApp(config: Config, { log, clock = systemClock, reload }: AppPorts): App {
   const metrics = createMetrics({ version: VERSION })
   const keys = openKeyRing(config)
   const stores = openConfiguredStores(config, { canSeal: keys !== null, clock, meter: metrics, log })
@@ -101,6 +114,12 @@ export function createApp(config: Config, { log, clock = systemClock }: { log: P
   const rotation = createBreakerRotation(clock)
   const own = createOwnListeners()
   const overrides = createOverrides(clock)
+  const sharedOverrides = createSharedOverrides({
+    ...{ overrides, clock, log, store: stores.values },
+    sealer: keys && texts,
+    onChange: () => void pool.samples(), // whoever is looked at tells log and metrics that it moved
+  })
+  const logLevel = createLogLevel(config.log.level, { clock, apply: log.setLevel })
   const mountedOn = (url: string): AdapterPolicy | null => adapterFor(url, snapshot.routes)
   const tokens = createTokenExchange({ gateway: { call: (incoming) => gateway.call(incoming) }, mountedOn, clock })
   const shared = createSharedStates({ values: stores.tokens, sealer: texts, clock })
@@ -147,6 +166,22 @@ export function createApp(config: Config, { log, clock = systemClock }: { log: P
     makeBoundary: () => randomBytes(16).toString('hex'),
     isGlobalUnicast,
   })
+  const administration = createAdministration({
+    ...{ audit, log, meter: metrics },
+    operations: {
+      ...createAdapterOperations({
+        ...{ clock, overrides: sharedOverrides },
+        adapters: () => snapshot.config.adapters,
+        samples: () =>
+          pool.samples().map((sample) => ({
+            ...sample,
+            adapter: configuredName(sample.adapter),
+            purpose: sample.adapter === configuredName(sample.adapter) ? 'calls' : 'tokens',
+          })),
+      }),
+      ...createProcessOperations({ config: () => snapshot.config, reload, logLevel }),
+    },
+  })
   const { listen } = config
   const face = createServer(
     {
@@ -161,12 +196,14 @@ export function createApp(config: Config, { log, clock = systemClock }: { log: P
       gateway,
       callers: () => snapshot.callers,
       readiness: () => readiness({ stores, secrets, identities, audit }),
+      administration,
       openapi: () => buildOpenApi(VERSION),
       scrape: () => metrics.scrape(),
     },
   )
   metrics.register('connections', () => face.connections())
   metrics.register('inFlight', () => face.inFlight())
+  metrics.watchOverrides(overrides.all)
   metrics.watchAdapters(function* () {
     for (const sample of pool.samples()) yield [sample.adapter, sample] as const
   })
@@ -186,8 +223,8 @@ export function createApp(config: Config, { log, clock = systemClock }: { log: P
       const before = snapshot.config
       snapshot = takeSnapshot(next, identities)
       pool.reconcile(next.adapters, { rebuild: !sameBundles(before, next) })
-      log.setLevel(next.log.level)
-      return needsRestart(before, next)
+      logLevel.configure(next.log.level)
+      return describeChange(before, next)
     },
     provision: async (secret) => {
       const version = await provisionSecret(stores.secrets, seal, secret)
@@ -202,6 +239,8 @@ export function createApp(config: Config, { log, clock = systemClock }: { log: P
       await audit.close()
       await identities.close()
       secrets.close()
+      sharedOverrides.close()
+      logLevel.close()
       rotation.close()
       resolver.close()
       stores.close()
@@ -291,10 +330,4 @@ function sameBundles(before: Config, next: Config): boolean {
     before.caBundles.size === next.caBundles.size &&
     [...before.caBundles].every(([name, pem]) => next.caBundles.get(name) === pem)
   )
-}
-
-/** Keys that are read once, at the start. */
-function needsRestart(before: Config, next: Config): string[] {
-  const keys = ['listen', 'dataDir', 'dns', 'store', 'metrics', 'audit', 'sessions'] as const
-  return keys.filter((key) => JSON.stringify(before[key]) !== JSON.stringify(next[key]))
 }

@@ -2,6 +2,7 @@
 // catch-all of the house.
 import { parseDescriptor } from './descriptor/parse-descriptor.ts'
 import { type BuiltEnvelope, buildEnvelope, type Outcome } from './envelope/build-envelope.ts'
+import { buildFailure } from './envelope/failure-view.ts'
 import { buildPlanView } from './envelope/plan-view.ts'
 import { readBody } from './envelope/read-body.ts'
 import { GatewayError } from './errors/gateway-error.ts'
@@ -273,6 +274,7 @@ export function createGateway(ports: GatewayPorts): Gateway {
   function refuse(error: GatewayError, facts: Parameters<Gateway['refuse']>[1]): Answer {
     refusalLine(error, { ...facts, adapter: null, url: null })
     const { requestId, entrance } = facts
+    if (entrance === 'admin') return buildFailure(error, requestId)
     const nobody = { admin: false, repeatable: false }
     if (entrance === 'prepare') return buildPlanView({ request: null, plan: null, totalMs: null, error, warnings: [], ...nobody })
     return buildEnvelope(

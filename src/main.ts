@@ -6,6 +6,7 @@ import { once } from 'node:events'
 import { hostname, userInfo } from 'node:os'
 import { extname } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import type { Reloaded } from './admin/process.ts'
 import { type App, administered, createApp, openConfiguredStores, openSealer, openTextSealer, systemClock } from './app.ts'
 import { createActLog } from './audit/acts.ts'
 import { openAdministration } from './callers/identities.ts'
@@ -23,51 +24,60 @@ async function serve(given: string | null): Promise<void> {
   const file = given ?? process.env.SALLYPORT_CONFIG ?? null
   const { config, warnings, files } = await loadConfig({ file, env: process.env })
   const log = createLogger({ level: config.log.level, pretty: process.stdout.isTTY === true })
-  const app = createApp(config, { log })
+  const app = createApp(config, { log, reload: () => following.ask() })
+  const following = await followChanges(files, () => reload(app, file, log))
   const sample = file === null ? await startSample(app, config) : null
   const { address, port } = await app.listen()
   banner(config, { file, address, port }, warnings)
   process.send?.({ port })
-  const watching = await followChanges(files, (reloaded) => reload(app, file, log, reloaded))
-  process.on('SIGHUP', watching.changed)
+  process.on('SIGHUP', following.changed)
   endOnSignal(async () => {
-    watching.stop()
+    following.stop()
     await app.drain()
     sample?.kill()
   }, log)
 }
 
-/** Runs `reload` after each change, one at a time, and then watches the files that the new configuration was read from. */
-async function followChanges(files: readonly string[], reload: (reloaded: (files: readonly string[]) => void) => Promise<void>) {
-  let turn = Promise.resolve()
-  const changed = (): void => {
-    turn = turn.then(() => reload((now) => void rewatch(now)))
+interface Followed extends Reloaded {
+  /** What the configuration was read from. */
+  readonly files: readonly string[]
+}
+
+/** Runs `reload` after each change or when asked, one at a time, and then watches the files that the new configuration was read from. */
+async function followChanges(files: readonly string[], reload: () => Promise<Followed>) {
+  let turn: Promise<unknown> = Promise.resolve()
+  const ask = (): Promise<Reloaded> => {
+    const mine = turn.then(async () => {
+      const { files: now, ...reloaded } = await reload()
+      await rewatch(now)
+      return reloaded
+    })
+    turn = mine.catch(() => {})
+    return mine
   }
+  /** A refusal was told by `reload` itself. */
+  const changed = (): void => void ask().catch(() => {})
   let stop = await watchConfig(files, changed, systemClock)
   const rewatch = async (now: readonly string[]): Promise<void> => {
     stop()
     stop = await watchConfig(now, changed, systemClock)
   }
-  return { changed, stop: () => stop() }
+  return { ask, changed, stop: () => stop() }
 }
 
-/** All or nothing: a file with a fault leaves everything as it was. */
-async function reload(
-  app: App,
-  file: string | null,
-  log: ProcessLogger,
-  reloaded: (files: readonly string[]) => void,
-): Promise<void> {
+/** All or nothing: a file with a fault leaves everything as it was. Rejects with that fault, once it was told. */
+async function reload(app: App, file: string | null, log: ProcessLogger): Promise<Followed> {
   try {
     const { config, warnings, files } = await loadConfig({ file, env: process.env })
-    const later = app.reload(config)
+    const change = app.reload(config)
     log.log('info', 'configuration reloaded', { count: config.adapters.length })
-    for (const key of later) log.log('warn', 'configuration change needs a restart', { key })
+    for (const key of change.needsRestart) log.log('warn', 'configuration change needs a restart', { key })
     for (const warning of warnings) process.stderr.write(`${warning}\n`)
-    reloaded(files)
+    return { ...change, warnings, files }
   } catch (error) {
     log.log('error', 'configuration refused, the old one stands', {})
     process.stderr.write(`${error instanceof ConfigError ? error.message : `the configuration cannot be taken: ${error}`}\n`)
+    throw error
   }
 }
 

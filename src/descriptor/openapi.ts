@@ -3,6 +3,7 @@
 import { z } from 'zod'
 import { CATALOGUE } from '../errors/catalogue.ts'
 import * as answers from './envelope-schema.ts'
+import { ADMIN_COMPONENTS, adminPaths } from './openapi-admin.ts'
 import { DESCRIPTOR_EXAMPLES, ENVELOPE_EXAMPLES, INVALID_EXAMPLE, REFUSED_EXAMPLE } from './openapi-examples.ts'
 import * as asks from './schema.ts'
 
@@ -31,6 +32,7 @@ const COMPONENTS: Readonly<Record<string, z.ZodType>> = {
   BatchAnswer: answers.batchAnswerSchema,
   BatchLine: answers.batchLineSchema,
   Readiness: answers.readinessSchema,
+  ...ADMIN_COMPONENTS,
 }
 
 const ABOUT = `Internal services post a *request descriptor*; Sallyport makes the call under the policy of the adapter mounted on its URL, and answers with
@@ -53,7 +55,7 @@ export function buildOpenApi(version: string): object {
     },
     servers: [{ url: '/', description: 'This gateway' }],
     security: [{ key: [] }, { bearer: [] }, { proxyAuthorization: [] }, {}],
-    paths: { ...callPaths(), ...openPaths() },
+    paths: { ...callPaths(), ...openPaths(), ...adminPaths() },
     components: {
       schemas: componentSchemas(),
       parameters: { RequestId: requestIdParameter, Timeout: timeoutParameter },

@@ -4,7 +4,7 @@ import type { Caller } from './caller.ts'
 import type { Cancellation } from './cancellation.ts'
 
 /** `token`: the gateway's own requests for access tokens. */
-export type Entrance = 'requests' | 'batch' | 'prepare' | 'token' | 'other'
+export type Entrance = 'requests' | 'batch' | 'prepare' | 'token' | 'admin' | 'other'
 
 export interface IncomingCall {
   readonly entrance: Entrance

@@ -194,6 +194,8 @@ export interface Meter {
   insecure(adapter: string): void
   storeHealthy(store: string, healthy: boolean): void
   auditFailed(): void
+  /** An administrative act that ended; `act`: noun and deed. */
+  acted(act: string, error: ErrorType | null): void
   /** `shared`: another replica had renewed it already. */
   tokenRenewed(renewal: {
     readonly scheme: SecretScheme

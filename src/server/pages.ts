@@ -4,6 +4,7 @@ import { basename, dirname } from 'node:path'
 import express, { type Express, type NextFunction, type Request, type Response } from 'express'
 import type { Callers } from '../callers/callers.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
+import { type AdminRoutesPorts, addAdminRoutes } from './admin-routes.ts'
 import type { CallRoutes } from './call-route.ts'
 import { DOCS_HEADERS, DOCS_HTML, DOCS_SCRIPT, docsAssets } from './docs-page.ts'
 import { type Exchange, writeHead } from './exchange.ts'
@@ -16,7 +17,7 @@ export interface Readiness {
   readonly because?: string
 }
 
-export interface PagesPorts {
+export interface PagesPorts extends Pick<AdminRoutesPorts, 'administration' | 'bodyLimit' | 'answerMs'> {
   readonly routes: CallRoutes
   readonly batch: (exchange: Exchange) => void
   readonly callers: () => Callers
@@ -63,6 +64,7 @@ export function createPages(ports: PagesPorts): Pages {
   addProbes(get, ports)
   get('/metrics', (exchange) => serveMetrics(exchange, ports))
   addDocs(get, ports)
+  addAdminRoutes(app, { ...ports, exchangeOf, refuse: ports.routes.refuse })
 
   app.use((req: Request, res: Response) => {
     const error = new GatewayError('NotFound', `There is no entrance at ${shownPath(req)}; /docs lists them.`)

@@ -3,6 +3,7 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Callers } from '../callers/callers.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
+import type { Administration } from '../model/administration.ts'
 import type { Entrance, Gateway } from '../model/gateway-port.ts'
 import { createBatchServe } from './batch-route.ts'
 import { type CallRoutes, createCallRoutes } from './call-route.ts'
@@ -34,6 +35,7 @@ export interface ServerPorts {
   readonly readiness: () => Readiness
   /** The OpenAPI document; asked for once. */
   readonly openapi: () => object
+  readonly administration: Administration
   readonly scrape: () => Promise<{ readonly contentType: string; readonly text: string }>
 }
 
@@ -66,6 +68,7 @@ const ENTRANCES: ReadonlyMap<string, Entrance> = new Map([
 export function createServer(options: ServerOptions, ports: ServerPorts): HttpFace {
   const { gateway, callers } = ports
   const answerMs = options.clocks?.answerMs ?? 60_000
+  const descriptorLimit = options.descriptorLimit ?? 10 * 1024 * 1024
   const lingerMs = options.clocks?.lingerMs ?? 1000
   const listener = createListener(options.clocks ?? {})
   const metrics = options.metrics?.listen ? { at: options.metrics.listen, listener: createListener({}) } : null
@@ -73,12 +76,10 @@ export function createServer(options: ServerOptions, ports: ServerPorts): HttpFa
   let draining = false
 
   if (options.maxConnections !== undefined) listener.server.maxConnections = options.maxConnections
-  const routes = createCallRoutes(
-    { descriptorLimit: options.descriptorLimit ?? 10 * 1024 * 1024, answerMs, lingerMs },
-    { gateway, callers, isDraining: () => draining },
-  )
+  const routes = createCallRoutes({ descriptorLimit, answerMs, lingerMs }, { gateway, callers, isDraining: () => draining })
   const pages = createPages({
     ...{ routes, callers, openapi: ports.openapi, scrape: ports.scrape },
+    ...{ administration: ports.administration, bodyLimit: descriptorLimit, answerMs },
     batch: routes.entrance(createBatchServe({ heldLimit: BATCH_HELD_BYTES, answerMs }, gateway)),
     readiness: () => (draining ? { ...ports.readiness(), ready: false, because: 'draining' } : ports.readiness()),
     metricsPublic: options.metrics?.public ?? false,
@@ -148,7 +149,7 @@ function createBegin(ports: {
 /** The query means nothing to any of them. */
 function entranceOf(url: string): Entrance {
   const question = url.indexOf('?')
-  return ENTRANCES.get(question < 0 ? url : url.slice(0, question)) ?? 'other'
+  return ENTRANCES.get(question < 0 ? url : url.slice(0, question)) ?? (url.startsWith('/v1/admin/') ? 'admin' : 'other')
 }
 
 function refuseOpenHost(host: string, callers: Callers): void {

@@ -2,6 +2,7 @@
 // its own label look-up at every call would cost more than the rest of our metering.
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import { type ErrorType, isA } from '../errors/catalogue.ts'
+import type { OverrideEntry } from '../model/breaker-override.ts'
 import type { AdapterSample, Meter } from '../model/ports.ts'
 import { SERIES, type Series } from './series.ts'
 
@@ -9,6 +10,8 @@ export interface Metrics extends Meter {
   scrape(): Promise<{ readonly contentType: string; readonly text: string }>
   /** A gauge without labels, read at every scrape. A later sampler of the same name takes the place of the earlier. */
   register(name: 'connections' | 'inFlight', sampler: () => number): void
+  /** What operators set over breakers, read at every scrape. */
+  watchOverrides(sampler: () => Iterable<OverrideEntry>): void
   /** The live stacks, read at every scrape and summed per adapter. */
   watchAdapters(sampler: () => Iterable<readonly [adapter: string, sample: AdapterSample]>): void
 }
@@ -21,7 +24,7 @@ export interface MetricsOptions {
   readonly maxAdapters?: number
 }
 
-const ENTRANCES = new Set(['requests', 'batch', 'prepare', 'token', 'other'])
+const ENTRANCES = new Set(['requests', 'batch', 'prepare', 'token', 'admin', 'other'])
 const RULES = new Set(['budget', 'deadline', 'method', 'retry-after', 'exhausted', 'size'])
 const STORES = new Set(['redis', 'embedded'])
 const BREAKER_STATES = ['closed', 'open', 'half-open'] as const
@@ -76,12 +79,15 @@ export function createMetrics(options: MetricsOptions): Metrics {
   const insecure = counter(SERIES.insecure)
   const storeHealthy = gauge(SERIES.storeHealthy)
   const auditFailures = counter(SERIES.auditFailures)
+  const adminActs = counter(SERIES.adminActs)
   const tokenRenewals = counter(SERIES.tokenRenewals)
   const tokenSeconds = histogram(SERIES.tokenSeconds)
   gauge(SERIES.build).set({ version: options.version, node: process.versions.node }, 1)
   const simple = { connections: gauge(SERIES.connections), inFlight: gauge(SERIES.inFlight) }
   const samplers = new Map<keyof typeof simple, () => number>()
   const adapterGauges = createAdapterGauges(gauge)
+  const overrides = gauge(SERIES.breakerOverrides)
+  let overrideSampler: () => Iterable<OverrideEntry> = () => []
   let adapterSampler: () => Iterable<readonly [string, AdapterSample]> = () => []
   if (options.processMetrics !== false) collectDefaultMetrics({ register: registry })
 
@@ -129,6 +135,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
     insecure: (adapter) => insecure.inc({ adapter: labelsOf(adapter).adapter }),
     storeHealthy: (store, healthy) => storeHealthy.set({ store: known(store, STORES) }, healthy ? 1 : 0),
     auditFailed: () => auditFailures.inc(),
+    acted: (act, error) => adminActs.inc({ act, error: error ?? 'none' }),
     tokenRenewed({ scheme, outcome, seconds }) {
       tokenRenewals.inc({ scheme, outcome })
       tokenSeconds.observe({ scheme }, seconds)
@@ -137,10 +144,15 @@ export function createMetrics(options: MetricsOptions): Metrics {
     watchAdapters(sampler) {
       adapterSampler = sampler
     },
+    watchOverrides(sampler) {
+      overrideSampler = sampler
+    },
     async scrape() {
       for (const cells of [calls, refusals, bytesOut, bytesIn, attempts]) cells.flush()
       for (const [name, sampler] of samplers) simple[name].set(sampler())
       adapterGauges.set(adapterSampler(), (adapter) => labelsOf(adapter).adapter)
+      overrides.reset()
+      for (const { adapter, state } of overrideSampler()) overrides.inc({ adapter: labelsOf(adapter).adapter, state })
       return { contentType: registry.contentType, text: await registry.metrics() }
     },
   }

@@ -82,6 +82,12 @@ export const SERIES = {
     help: "Origins under the adapter whose breaker is in that state now; alert on state='open' above 0.",
     labels: ['adapter', 'state'],
   },
+  breakerOverrides: {
+    name: 'sallyport_breaker_overrides',
+    type: 'gauge',
+    help: 'States that operators set over breakers of the adapter and that stand now.',
+    labels: ['adapter', 'state'],
+  },
   poolConnections: {
     name: 'sallyport_pool_connections',
     type: 'gauge',
@@ -143,6 +149,12 @@ export const SERIES = {
     help: 'Renewals of access tokens, failed ones included: the store, the wait for another replica and the endpoint.',
     labels: ['scheme'],
     buckets: CALL_SECONDS,
+  },
+  adminActs: {
+    name: 'sallyport_admin_acts_total',
+    type: 'counter',
+    help: 'Changes asked for at the admin entrance, and refusals of anything there. act: noun and deed; error: error.type, or none.',
+    labels: ['act', 'error'],
   },
   connections: {
     name: 'sallyport_http_connections',

@@ -183,6 +183,7 @@ export function aMeter(): Meter & { readonly deeds: [string, ...unknown[]][] } {
     insecure: note('insecure'),
     storeHealthy: note('storeHealthy'),
     auditFailed: note('auditFailed'),
+    acted: note('acted'),
     tokenRenewed: note('tokenRenewed'),
   }
 }

@@ -11,13 +11,18 @@ import { VERSION } from '../../src/model/version.ts'
 
 export interface Answered {
   readonly path: string
+  readonly method: string
   readonly status: number
   readonly headers: IncomingHttpHeaders
   readonly text: string
 }
 
-const ajv = new Ajv2020({ strict: false, allErrors: true })
-ajv.addSchema(buildOpenApi(VERSION), 'openapi')
+/** contract: "An instant is RFC 3339 with milliseconds, UTC." */
+const INSTANT = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/
+const ajv = new Ajv2020({ strict: false, allErrors: true, formats: { 'date-time': INSTANT } })
+const OPENAPI = buildOpenApi(VERSION)
+ajv.addSchema(OPENAPI, 'openapi')
+const PATHS = Object.keys((OPENAPI as { paths: object }).paths)
 
 const SHAPES = {
   ResponseEnvelope: envelopeSchema,
@@ -39,9 +44,38 @@ export function checkAnswer(answered: Answered, body: unknown): void {
   const { path, status, headers } = answered
   assert.match(headers['x-request-id'] as string, /^[A-Za-z0-9._:-]{1,140}$/, `X-Request-Id of the answer from ${path}`)
   const entrance = path.replace(/\?.*/s, '')
-  if (entrance === '/v1/batch' && status === 200) checkBatch(answered, body)
+  if (entrance.startsWith('/v1/admin/')) checkAdmin(answered, body)
+  else if (entrance === '/v1/batch' && status === 200) checkBatch(answered, body)
   else if (entrance === '/v1/prepare') checkPrepared(answered, body)
   else if (entrance === '/v1/requests' || (status >= 400 && entrance !== '/readyz')) checkWhole(answered, body)
+}
+
+function checkAdmin({ path, method, status, headers }: Answered, body: unknown): void {
+  const own = adminPath(path.replace(/\?.*/s, ''))
+  const at = `openapi#/paths/${own.replaceAll('/', '~1')}/${(method === 'HEAD' ? 'GET' : method).toLowerCase()}`
+  const answer = ajv.getSchema(`${at}/responses/${status}/content/application~1json/schema`)
+  // A path or a method that there is none of is refused as any.
+  const validate = answer ?? (status >= 400 ? ajv.getSchema('openapi#/components/schemas/AdminError') : undefined)
+  assert.ok(validate, `openapi.json has no ${status} of ${method} ${own}`)
+  assert.ok(validate(body), `openapi.json says it is no answer of ${method} ${own}: ${ajv.errorsText(validate.errors)}`)
+  if (status < 400) {
+    assert.equal(headers['cache-control'], 'no-store', 'Cache-Control')
+    return
+  }
+  const { error, requestId } = body as { error: Failure; requestId: string }
+  assert.equal(requestId, headers['x-request-id'], 'requestId is X-Request-Id')
+  checkStatus(status, headers, error)
+}
+
+/** The path in the document that `path` is one of. */
+function adminPath(path: string): string {
+  const steps = path.split('/')
+  const found = PATHS.filter((known) => {
+    const wanted = known.split('/')
+    return wanted.length === steps.length && wanted.every((step, at) => step.startsWith('{') || step === steps[at])
+  })
+  // A name in braces takes any step: where a path stands by itself too, that is the one.
+  return found.sort((a, b) => a.split('{').length - b.split('{').length)[0] ?? path
 }
 
 function checkPrepared({ status, headers }: Answered, body: unknown): void {
@@ -137,7 +171,9 @@ function checkStatus(status: number, headers: IncomingHttpHeaders, error: Failur
 function checkFaults({ detail, type }: Failure): void {
   assert.ok(Array.isArray(detail) && detail.length > 0, `${type} says every fault in detail`)
   for (const fault of detail) {
-    assert.deepEqual(Object.keys(fault), ['pointer', 'message'])
+    // Of a configuration each fault says its place besides.
+    assert.deepEqual(Object.keys(fault).slice(0, 2), ['pointer', 'message'])
+    assert.ok(Object.keys(fault).length === 2 || 'line' in fault)
     assert.match(fault.pointer, /^(?:\/.*)?$/s)
   }
 }

@@ -9,6 +9,7 @@ import { createApp } from '../../src/app.ts'
 import type { CallerAdministration } from '../../src/callers/administration.ts'
 import { loadConfig } from '../../src/config/load.ts'
 import type { NewSecret } from '../../src/credentials/provision.ts'
+import type { Clock } from '../../src/model/ports.ts'
 import { createLogger } from '../../src/telemetry/logger.ts'
 import { findCanaries } from './canary.ts'
 import { checkAnswer } from './contract-check.ts'
@@ -20,6 +21,8 @@ export interface TestGatewayOptions {
   readonly config?: object
   readonly env?: Record<string, string>
   readonly secrets?: readonly NewSecret[]
+  /** Default: the system's. */
+  readonly clock?: Clock
 }
 
 export interface Reply {
@@ -53,6 +56,8 @@ export interface TestGateway {
   metrics(): Promise<string>
   provision(secret: NewSecret): Promise<number>
   readonly callers: CallerAdministration
+  /** Writes another configuration file, which nobody is told of. */
+  rewrite(options: TestGatewayOptions): void
   /** Takes another configuration, whole or not at all. */
   reload(options: TestGatewayOptions): Promise<readonly string[]>
   stop(): Promise<void>
@@ -80,7 +85,14 @@ export async function startGateway(options: TestGatewayOptions): Promise<TestGat
   const given: string[] = []
   const { config } = await loadConfig({ file, env: options.env ?? {} })
   const log = createLogger({ level: 'debug', pretty: false, destination: { write: (line) => lines.push(line) } })
-  const app = createApp(config, { log })
+  const app = createApp(config, {
+    log,
+    ...(options.clock ? { clock: options.clock } : {}),
+    async reload() {
+      const { config: next, warnings } = await loadConfig({ file, env: options.env ?? {} })
+      return { ...app.reload(next), warnings }
+    },
+  })
   for (const secret of options.secrets ?? []) await app.provision(secret)
   const { port } = await app.listen()
   const agent = new Agent({ keepAlive: true })
@@ -103,7 +115,7 @@ export async function startGateway(options: TestGatewayOptions): Promise<TestGat
             if (!echoes) given.push(JSON.stringify(response.headers), text)
             const reply = { status: response.statusCode ?? 0, headers: response.headers, text, envelope: parseJson(text) }
             try {
-              if (method !== 'HEAD') checkAnswer({ path, ...reply }, reply.envelope)
+              if (method !== 'HEAD') checkAnswer({ path, method, ...reply }, reply.envelope)
               resolve(reply)
             } catch (error) {
               reject(error)
@@ -141,8 +153,9 @@ export async function startGateway(options: TestGatewayOptions): Promise<TestGat
     metrics: async () => (await get('/metrics')).text,
     provision: (secret) => app.provision(secret),
     callers: app.callers,
+    rewrite: (next) => void writeConfig(folder, next),
     async reload(next) {
-      return app.reload((await loadConfig({ file: writeConfig(folder, next), env: next.env ?? {} })).config)
+      return app.reload((await loadConfig({ file: writeConfig(folder, next), env: next.env ?? {} })).config).needsRestart
     },
     async stop() {
       agent.destroy()

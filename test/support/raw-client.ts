@@ -145,7 +145,7 @@ function judged(status: number, headers: IncomingHttpHeaders, text: string, toHe
   const body: unknown = lines ? undefined : JSON.parse(text)
   assert.doesNotMatch(text, /\\n\s+at |node:internal|\/src\/|\.ts:\d/, 'a stack came out')
   const path = lines ? '/v1/batch' : pathOf(body as object)
-  if (path !== null) checkAnswer({ path, status, headers, text }, body)
+  if (path !== null) checkAnswer({ path, method: 'POST', status, headers, text }, body)
   return { status, headers, text, body }
 }
 

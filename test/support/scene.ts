@@ -28,6 +28,7 @@ export async function setScene(t: TestContext, options: SceneOptions = {}): Prom
     secrets: options.secrets?.(up) ?? [],
     ...(options.config ? { config: options.config } : {}),
     ...(options.env ? { env: options.env } : {}),
+    ...(options.clock ? { clock: options.clock } : {}),
   })
   return { up, gateway, at: (path) => up.origin + path }
 }

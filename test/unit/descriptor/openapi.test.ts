@@ -40,7 +40,8 @@ test('every entrance has an operation of its own name', () => {
   const operations = Object.entries(document.paths).flatMap(([path, methods]) =>
     Object.keys(methods).map((method) => `${method} ${path}`),
   )
-  assert.deepEqual(operations.toSorted(), [
+  const own = operations.filter((operation) => !operation.includes(' /v1/admin/')) // they have a table of their own
+  assert.deepEqual(own.toSorted(), [
     'get /docs',
     'get /healthz',
     'get /metrics',

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto'
 import { connect, type Socket } from 'node:net'
 import type { TestContext } from 'node:test'
 import { createCallers } from '../../../src/callers/callers.ts'
-import type { GatewayError } from '../../../src/errors/gateway-error.ts'
+import { GatewayError } from '../../../src/errors/gateway-error.ts'
 import type { Answer, Gateway, IncomingCall } from '../../../src/model/gateway-port.ts'
 import { createServer, type ServerOptions, type ServerPorts } from '../../../src/server/server.ts'
 
@@ -62,6 +62,7 @@ export async function aFace(
       callers: () => local,
       readiness: () => ({ ready: true, degraded: [] }),
       openapi: () => ({ openapi: '3.1.0' }),
+      administration: { perform: () => Promise.reject(new GatewayError('NotFound', 'nothing is administered here')) },
       scrape: async () => ({ contentType: 'text/plain; version=0.0.4', text: 'sallyport_up 1\n' }),
       ...over.ports,
     },

@@ -1,0 +1,97 @@
+// The table of the admin entrance: what there is, what each takes and answers. Routes, parsing, records and openapi.json all
+// come from it; nothing else lists them.
+import type { z } from 'zod'
+import * as shapes from './admin-schema.ts'
+
+export interface AdminEntrance {
+  readonly method: 'GET' | 'PUT' | 'POST' | 'DELETE'
+  /** As in OpenAPI: names stand in braces. */
+  readonly path: string
+  readonly summary: string
+  readonly description?: string
+  /** A JSON object; an empty body is an empty one. */
+  readonly body?: z.ZodType
+  readonly query?: z.ZodObject
+  readonly answer: z.ZodType
+  /** Noun and deed, as the audit trail has it. */
+  readonly act: string
+  readonly changes: boolean
+}
+
+export const ADMIN_ENTRANCES = {
+  listAdapters: {
+    method: 'GET',
+    path: '/v1/admin/adapters',
+    summary: 'Adapters and their live state',
+    answer: shapes.adaptersSchema,
+    act: 'adapter.list',
+    changes: false,
+  },
+  getAdapter: {
+    method: 'GET',
+    path: '/v1/admin/adapters/{name}',
+    summary: 'One adapter',
+    answer: shapes.adapterSchema,
+    act: 'adapter.read',
+    changes: false,
+  },
+  setBreaker: {
+    method: 'PUT',
+    path: '/v1/admin/adapters/{name}/breaker',
+    summary: 'Force a breaker open or closed, or lift that',
+    description:
+      'Stands above the breakers of the adapter, or of one origin under it, until it is lifted or ends; in every replica, and over a restart.',
+    body: shapes.overrideBodySchema,
+    answer: shapes.overridesSchema,
+    act: 'breaker.force',
+    changes: true,
+  },
+  getConfig: {
+    method: 'GET',
+    path: '/v1/admin/config',
+    summary: 'The configuration in effect',
+    answer: shapes.configSchema,
+    act: 'config.read',
+    changes: false,
+  },
+  reloadConfig: {
+    method: 'POST',
+    path: '/v1/admin/config/reload',
+    summary: 'Read the configuration anew',
+    description:
+      'As SIGHUP or a changed file does: it takes effect whole or not at all. A fault is InvalidDescriptor, each with its file, line and key in `detail`.',
+    body: shapes.reloadBodySchema,
+    answer: shapes.reloadSchema,
+    act: 'config.reload',
+    changes: true,
+  },
+  getLogLevel: {
+    method: 'GET',
+    path: '/v1/admin/log-level',
+    summary: 'The level of the process log',
+    answer: shapes.logLevelSchema,
+    act: 'log.read',
+    changes: false,
+  },
+  setLogLevel: {
+    method: 'PUT',
+    path: '/v1/admin/log-level',
+    summary: 'Change it in this replica',
+    body: shapes.logLevelBodySchema,
+    answer: shapes.logLevelSchema,
+    act: 'log.set',
+    changes: true,
+  },
+} as const satisfies Readonly<Record<string, AdminEntrance>>
+
+type Entrances = typeof ADMIN_ENTRANCES
+export type AdminOperation = keyof Entrances
+
+/** What an operation is handed once its request was read: names of its path, body and query as their schemas make them. */
+export interface AdminInput<O extends AdminOperation> {
+  readonly params: Readonly<Record<string, string>>
+  readonly body: Entrances[O] extends { readonly body: infer B extends z.ZodType } ? z.output<B> : undefined
+  readonly query: Entrances[O] extends { readonly query: infer Q extends z.ZodType } ? z.output<Q> : undefined
+}
+
+export type AdminOutput<O extends AdminOperation> = z.input<Entrances[O]['answer']>

@@ -1,0 +1,148 @@
+// The wire shapes of the admin entrance: what its bodies and queries may hold, and what its answers look like. Bodies and queries
+// are parsed with them; of the answers they say to openapi.json, and to the tests that hold real answers against them, what stands
+// there. Values of secrets are in bodies alone.
+import { z } from 'zod'
+import { errorSchema } from './envelope-schema.ts'
+import { durationSchema } from './schema.ts'
+
+const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/
+const NAME_FAULT = 'must be a name: 1-64 of A-Z a-z 0-9 . _ -, the first a letter or digit'
+/** C0, DEL, C1 and the Unicode line ends: a reason is shown in logs and messages, on one line. */
+const PLAIN = /^[^\p{Cc}\u2028\u2029]+$/u
+const MAX_REASON = 200
+
+export const nameSchema = z.string({ error: NAME_FAULT }).regex(NAME, { error: NAME_FAULT })
+
+const count = z.int().min(0)
+const instant = z.iso.datetime({ offset: true, error: 'must be an instant such as 2026-01-31T12:00:00Z' })
+/** As it stands in answers. */
+const instantShown = z.iso.datetime().describe('RFC 3339 with milliseconds, UTC.')
+const instantGiven = instant.transform((text) => Date.parse(text))
+
+const expiresIn = durationSchema
+  .refine((ms) => ms > 0, { error: 'must be longer than 0' })
+  .optional()
+  .describe('It ends by itself after this long. Absent, without `until`: it stands until it is lifted.')
+
+const EITHER_END = 'expiresIn and until exclude one another; give the one or the other'
+
+const originGiven = z
+  .string({ error: 'must be an origin: scheme://host[:port]' })
+  .regex(/^https?:\/\/[^/?#@\\\s]+\/?$/i, { error: 'must be an origin: scheme://host[:port]' })
+  .refine((text) => URL.canParse(text), { error: 'must be an origin: scheme://host[:port]' })
+
+export const overrideBodySchema = z
+  .strictObject({
+    origin: originGiven.optional().describe('One origin under the adapter. Absent: all of them, those to come included.'),
+    state: z
+      .enum(['open', 'closed'], { error: 'must be "open", "closed", or null to lift what stands' })
+      .nullable()
+      .describe(
+        'open: every call is refused with BreakerOpen. closed: every call is let through. null: the breaker judges by itself again.',
+      ),
+    reason: z
+      .string({ error: 'must be a string' })
+      .max(MAX_REASON, { error: `must not be longer than ${MAX_REASON} characters` })
+      .regex(PLAIN, { error: 'must be one line of text' })
+      .optional()
+      .describe('Why. Wanted unless `state` is null; callers whose calls are refused read it.'),
+    expiresIn,
+    until: instantGiven.optional().describe('It ends by itself at this instant, RFC 3339.'),
+  })
+  .refine(({ expiresIn, until }) => expiresIn === undefined || until === undefined, { error: EITHER_END })
+  .refine(({ state, reason }) => state === null || reason !== undefined, {
+    path: ['reason'],
+    error: 'is missing',
+  })
+  .describe("A breaker's state set by hand.")
+
+export const overrideSchema = z
+  .strictObject({
+    origin: z.string().nullable().describe('null: every origin under the adapter.'),
+    state: z.enum(['open', 'closed']),
+    by: z.string().describe('The operator.'),
+    reason: z.string(),
+    since: instantShown,
+    until: instantShown.nullable().describe('null: until it is lifted.'),
+  })
+  .describe("A breaker's state that an operator set by hand.")
+
+export const originStateSchema = z
+  .strictObject({
+    origin: z.string(),
+    purpose: z.enum(['calls', 'tokens']).describe("tokens: the gateway's own requests for access tokens."),
+    breaker: z.enum(['closed', 'open', 'half-open']).nullable().describe('As calls meet it now; null: off.'),
+    forced: z.enum(['open', 'closed']).nullable().describe('What an operator set over it; null: nothing.'),
+    inFlight: count.describe('Tries that hold a slot.'),
+    queued: count.describe('Tries that wait for a slot.'),
+    connections: count.describe('Open now, idle ones included.'),
+    idle: count,
+    retired: z.boolean().describe('Of an adapter that a reload changed or removed: it only waits for its calls to end.'),
+  })
+  .describe('One origin under an adapter that was called lately, as it stands in this replica.')
+
+const policySchema = z
+  .record(z.string(), z.unknown())
+  .describe('The adapter as it is in effect: defaults worked in, ms and bytes, everything secret shown as ***.')
+
+export const adapterSchema = z
+  .strictObject({
+    name: nameSchema,
+    mount: z.string(),
+    overrides: z.array(overrideSchema),
+    origins: z.array(originStateSchema).describe('In the order of their names.'),
+    policy: policySchema,
+  })
+  .describe('An adapter and its live state.')
+
+export const adaptersSchema = z.strictObject({ adapters: z.array(adapterSchema).describe('In the order of the configuration.') })
+
+export const overridesSchema = z.strictObject({
+  adapter: nameSchema,
+  overrides: z.array(overrideSchema).describe('All that stand now.'),
+  shared: z
+    .boolean()
+    .describe(
+      'true: it is in the store, and every replica follows within a second. false: the store is away; this replica follows, the others when it is back.',
+    ),
+})
+
+export const configSchema = z
+  .strictObject({ config: z.record(z.string(), z.unknown()) })
+  .describe('The configuration in effect: defaults worked in, ms and bytes, everything secret shown as ***.')
+
+const changesSchema = z.strictObject({ added: z.array(z.string()), changed: z.array(z.string()), removed: z.array(z.string()) })
+
+export const reloadBodySchema = z.strictObject({})
+
+export const reloadSchema = z
+  .strictObject({
+    adapters: changesSchema,
+    callers: changesSchema,
+    changed: z.array(z.string()).describe('Other keys whose values changed and are in effect now.'),
+    needsRestart: z.array(z.string()).describe('Keys that changed and are read at the start alone.'),
+    warnings: z.array(z.string()).describe('Each with its file, line and key.'),
+  })
+  .describe('What the reload changed.')
+
+const LEVELS = ['debug', 'info', 'warn', 'error', 'fatal'] as const
+
+export const logLevelBodySchema = z
+  .strictObject({
+    level: z.enum(LEVELS, { error: `must be one of ${LEVELS.join(', ')}, or null for the configured one` }).nullable(),
+    expiresIn,
+  })
+  .describe('Lines below the level are dropped. null: the configured level again.')
+
+export const logLevelSchema = z
+  .strictObject({
+    level: z.enum(LEVELS).describe('In effect in this replica.'),
+    configured: z.enum(LEVELS),
+    by: z.string().nullable().describe('Who set it; null: it is the configured one.'),
+    until: instantShown.nullable().describe('When the configured one comes back by itself; null: not by itself.'),
+  })
+  .describe('The level of the process log.')
+
+export const adminErrorSchema = z
+  .strictObject({ error: errorSchema, requestId: z.string() })
+  .describe('A refusal or failure of the admin entrance.')
