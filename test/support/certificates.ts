@@ -10,7 +10,7 @@ export interface Certificate {
 }
 
 export interface Certificates {
-  /** PEM of the CA that signed `good`, `expired`, `wrongHost` and `client`. */
+  /** PEM of the CA that signed `good`, `expired`, `wrongHost`, `client` and `successor`. */
   readonly ca: string
   /** For localhost, 127.0.0.1, ::1 and *.example.test. */
   readonly good: Certificate
@@ -23,6 +23,10 @@ export interface Certificates {
   readonly unknownIssuer: Certificate
   /** For client authentication, common name `gateway`. */
   readonly client: Certificate
+  /** The same, common name `successor`. */
+  readonly successor: Certificate
+  /** The same, common name `stranger`, signed by a CA that nobody trusts. */
+  readonly strangeClient: Certificate
 }
 
 const DAY = 86_400_000
@@ -84,6 +88,8 @@ function makeAll(): Certificates {
     wrongHost: leaf('elsewhere.invalid', ['elsewhere.invalid'], trusted, [-1, 30]),
     unknownIssuer: leaf('localhost', NAMES, stranger, [-1, 30]),
     client: leaf('gateway', [], trusted, [-1, 30]),
+    successor: leaf('successor', [], trusted, [-1, 30]),
+    strangeClient: leaf('stranger', [], stranger, [-1, 30]),
   }
 }
 
