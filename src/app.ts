@@ -9,6 +9,7 @@ import { type ConfigChange, describeChange } from './admin/config-change.ts'
 import { createLogLevel } from './admin/log-level.ts'
 import { createProcessOperations, type Reloaded } from './admin/process.ts'
 import { createSharedOverrides } from './admin/shared-overrides.ts'
+import { type AuditKeys, createAuditKeys, deriveAuditKeys, readOwnKey } from './audit/audit-keys.ts'
 import { createAuditLog } from './audit/audit-log.ts'
 import type { AdministeredCaller, CallerAdministration } from './callers/administration.ts'
 import type { Callers } from './callers/callers.ts'
@@ -103,7 +104,14 @@ export function createApp(config: Config, { log, clock = systemClock, reload }: 
   const seal = createSealer({ ring, installation: config.store.installation })
   const texts = createTextSealer({ ring, installation: config.store.installation })
   const secrets = createSecretBook({ store: stores.secrets, sealer: seal, clock, log, staleForMs: config.store.staleForMs })
-  const audit = createAuditLog({ dataDir: config.dataDir, clock, meter: metrics, durability: config.audit.durability })
+  const audit = createAuditLog({
+    dataDir: config.dataDir,
+    clock,
+    meter: metrics,
+    durability: config.audit.durability,
+    fileBytes: config.audit.fileBytes,
+    keys: openAuditKeys(config, keys),
+  })
   const identities = openIdentities({
     ...{ store: stores.values, clock, log, staleForMs: config.store.staleForMs },
     sealer: keys && texts,
@@ -298,7 +306,16 @@ export function openSealer(config: Config): Sealer | null {
   return ring && createSealer({ ring, installation: config.store.installation })
 }
 
-function openKeyRing({ store }: Config): KeyRing | null {
+/** Its own keys; else out of the sealing keys; else one that this installation makes for itself. Throws SealError. */
+export function openAuditKeys({ audit, dataDir, store }: Config, ring: KeyRing | null): AuditKeys {
+  if (audit.keyFile !== null) return createAuditKeys(readKeys({ file: audit.keyFile }).keys)
+  if (audit.key !== null) return createAuditKeys(parseKeys(audit.key, 'audit.key').keys)
+  if (ring !== null) return deriveAuditKeys(ring, store.installation)
+  const { text, file } = readOwnKey(dataDir)
+  return createAuditKeys(parseKeys(text, file).keys)
+}
+
+export function openKeyRing({ store }: Config): KeyRing | null {
   if (store.keyFile !== null) return createKeyRing(readKeys({ file: store.keyFile }))
   if (store.key !== null) return createKeyRing(parseKeys(store.key, 'store.key'))
   return null

@@ -44,6 +44,8 @@ interface Course {
   descriptor: Descriptor | null
   request: HopRequest | null
   context: CallContext | null
+  /** Number of the intent's record. */
+  intent: number | null
   totalMs: number | null
   stopTotalClock: () => void
 }
@@ -67,6 +69,7 @@ export function createGateway(ports: GatewayPorts): Gateway {
     descriptor: null,
     request: null,
     context: null,
+    intent: null,
     totalMs: null,
     stopTotalClock: () => {},
   })
@@ -128,7 +131,7 @@ export function createGateway(ports: GatewayPorts): Gateway {
     try {
       const opened = open(course)
       const { request, context, descriptor } = opened instanceof Promise ? await opened : opened
-      await audit.intent({
+      course.intent = await audit.intent({
         id: context.requestId,
         caller: context.caller.name,
         method: request.method,
@@ -213,6 +216,7 @@ export function createGateway(ports: GatewayPorts): Gateway {
     const { requestId: id, caller } = incoming
     return audit.result({
       id,
+      intent: course.intent,
       caller: caller.name,
       url,
       adapter,

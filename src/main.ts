@@ -7,7 +7,17 @@ import { hostname, userInfo } from 'node:os'
 import { extname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Reloaded } from './admin/process.ts'
-import { type App, administered, createApp, openConfiguredStores, openSealer, openTextSealer, systemClock } from './app.ts'
+import {
+  type App,
+  administered,
+  createApp,
+  openAuditKeys,
+  openConfiguredStores,
+  openKeyRing,
+  openSealer,
+  openTextSealer,
+  systemClock,
+} from './app.ts'
 import { createActLog } from './audit/acts.ts'
 import { openAdministration } from './callers/identities.ts'
 import { runCli } from './cli/cli.ts'
@@ -125,6 +135,9 @@ function banner(config: Config, at: { file: string | null; address: string; port
     ...(config.store.keyFile === null && config.store.key === null
       ? ['no sealing key (store.keyFile): stored secrets are forgotten at exit']
       : []),
+    ...((config.audit.keyFile ?? config.audit.key ?? config.store.keyFile ?? config.store.key) === null
+      ? [`no audit key (audit.keyFile): who can write ${config.dataDir} can write the audit trail anew`]
+      : []),
     ...warnings.map((warning) => `warning: ${warning}`),
   ]
   process.stderr.write(`${lines.join('\n')}\n`)
@@ -149,7 +162,8 @@ async function openStoresOf(given: string | null): Promise<CliStores> {
     configured: () => administered(config),
   })
   const { who, detail } = operator()
-  const { act } = createActLog({ dataDir: config.dataDir, clock: systemClock, who, detail })
+  const keys = openAuditKeys(config, openKeyRing(config))
+  const { act } = createActLog({ dataDir: config.dataDir, clock: systemClock, keys, who, detail })
   return { secrets: stores.secrets, sealer, callers, who, act, close: stores.close }
 }
 

@@ -6,14 +6,14 @@ import { join } from 'node:path'
 import { GatewayError } from '../errors/gateway-error.ts'
 import type { AuditAct, Clock } from '../model/ports.ts'
 import { adopt } from './adopt.ts'
-import { openAuditFile } from './audit-file.ts'
-import { sequenceOf } from './audit-log.ts'
-import { formatRecords } from './audit-record.ts'
+import type { AuditKeys } from './audit-keys.ts'
+import { openChain } from './chain-writer.ts'
 import { takeLock } from './folder-lock.ts'
 
 export interface ActLogOptions {
   readonly dataDir: string
   readonly clock: Pick<Clock, 'date'>
+  readonly keys: AuditKeys
   readonly who: string
   /** Stands in every record, such as the host. */
   readonly detail: AuditAct['detail']
@@ -57,7 +57,8 @@ export function createActLog(options: ActLogOptions): ActLog {
 }
 
 /** Appends one record on disk. Rejects with a message for the operator. */
-export async function recordAct({ dataDir, clock }: Pick<ActLogOptions, 'dataDir' | 'clock'>, act: AuditAct): Promise<void> {
+export async function recordAct(options: Pick<ActLogOptions, 'dataDir' | 'clock' | 'keys'>, act: AuditAct): Promise<void> {
+  const { dataDir } = options
   try {
     const folder = join(dataDir, 'audit')
     mkdirSync(folder, { recursive: true, mode: 0o700 })
@@ -65,7 +66,7 @@ export async function recordAct({ dataDir, clock }: Pick<ActLogOptions, 'dataDir
     const lock = takeLock(folder, 'acts', LOCK_WAIT_MS)
     if (!lock) throw new Error('another command has been writing its own record for 5 s')
     try {
-      await append(folder, new Date(clock.date()).toISOString(), act)
+      await append(folder, options, act)
     } finally {
       lock.release()
     }
@@ -75,15 +76,12 @@ export async function recordAct({ dataDir, clock }: Pick<ActLogOptions, 'dataDir
   }
 }
 
-async function append(folder: string, at: string, act: AuditAct): Promise<void> {
-  const path = join(folder, `acts-${at.slice(0, 10)}.jsonl`)
-  const file = openAuditFile(path)
+async function append(folder: string, { clock, keys }: Pick<ActLogOptions, 'clock' | 'keys'>, act: AuditAct): Promise<void> {
+  const chain = openChain({ folder, writer: 'acts', clock, keys })
   try {
-    adopt(path, folder)
-    const last = file.findLast(sequenceOf) ?? 0
-    file.append(formatRecords([{ kind: 'act', record: act }], last + 1, at))
-    await file.sync()
+    chain.append([{ kind: 'act', record: act }])
+    await chain.file().sync()
   } finally {
-    file.close()
+    chain.close()
   }
 }

@@ -1,11 +1,16 @@
-// The audit trail: JSON lines in a file a day (UTC), two records a call. All records of one turn of the event loop are one
-// write; each promise resolves when that write is with the operating system (strict: on the disk).
-import { mkdirSync, readdirSync } from 'node:fs'
+// The audit trail of a gateway: two records a call. All records of one turn of the event loop are one write and one block of the
+// chain; each promise resolves when that write is with the operating system (strict: on the disk).
+import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { GatewayError } from '../errors/gateway-error.ts'
 import type { AuditLog, Clock, Meter } from '../model/ports.ts'
-import { type AuditFile, openAuditFile } from './audit-file.ts'
-import { type AuditEntry, formatRecords, type RecordFormatter } from './audit-record.ts'
+import { adopt } from './adopt.ts'
+import type { AuditFile, DiskPort } from './audit-file.ts'
+import type { AuditKeys } from './audit-keys.ts'
+import type { AuditEntry } from './audit-record.ts'
+import { type ChainEnd, type ChainWriter, openChain } from './chain-writer.ts'
+import type { WriterName } from './file-names.ts'
+import { type FolderLock, takeLock } from './folder-lock.ts'
 
 export interface AuditLogOptions {
   /** Files go to `audit/YYYY-MM-DD.jsonl` in it, readable by the owner alone. */
@@ -17,50 +22,48 @@ export interface AuditLogOptions {
    * commit. best-effort: the call does not wait and is made even if the record cannot be.
    */
   readonly durability: 'process' | 'best-effort' | 'strict'
-  /** How records become lines. Default: plain JSON. */
-  readonly format?: RecordFormatter
+  readonly keys: AuditKeys
+  /** See openChain. */
+  readonly fileBytes?: number
+  readonly disk?: DiskPort
+}
+
+export interface FileAuditLog extends AuditLog {
+  /** Where its chain stands; null: nothing was ever written. */
+  end(): ChainEnd | null
 }
 
 interface Batch {
   readonly entries: AuditEntry[]
-  readonly written: Promise<void>
-  readonly settle: (error: GatewayError | null) => void
+  /** Resolves with the number of its first record. */
+  readonly written: Promise<number>
+  readonly settle: (outcome: number | GatewayError) => void
+  first: number
 }
 
-const DAY_MS = 86_400_000
-
 /** Opens, or repairs and continues, the trail. Throws where the folder or today's file cannot be opened. */
-export function createAuditLog(options: AuditLogOptions): AuditLog {
+export function createAuditLog(options: AuditLogOptions): FileAuditLog {
+  const { durability } = options
   const folder = join(options.dataDir, 'audit')
-  const { durability, clock, format = formatRecords } = options
   mkdirSync(folder, { recursive: true, mode: 0o700 })
-  let { seq, tornFile } = findEnd(folder)
-  let current: { readonly day: number; readonly file: AuditFile } | null = null
+  adopt(folder, options.dataDir)
+  const { lock, writer } = takeWriter(folder)
+  const commits = createGroupCommit()
+  const chain = openOrRelease(lock, () =>
+    openChain({
+      folder,
+      writer,
+      ...options,
+      retire: (file) => void commits.idle().then(() => closeQuietly(file)),
+    }),
+  )
   let pending: Batch | null = null
   let closed = false
   let failing = false
-  const commits = createGroupCommit()
-
-  const write = (file: AuditFile, entries: readonly AuditEntry[]): void => {
-    file.append(format(entries, seq + 1, new Date(clock.date()).toISOString()))
-    seq += entries.length
-  }
-
-  const today = (): AuditFile => {
-    const day = Math.floor(clock.date() / DAY_MS)
-    if (current?.day === day) return current.file
-    const previous = current
-    const file = openAuditFile(join(folder, `${new Date(day * DAY_MS).toISOString().slice(0, 10)}.jsonl`))
-    current = { day, file }
-    if (previous) void commits.idle().then(() => closeQuietly(previous.file))
-    if (tornFile !== null) write(file, [{ kind: 'note', note: `the last line of ${tornFile} was cut off before this record` }])
-    tornFile = null
-    return file
-  }
 
   const succeed = (batch: Batch): void => {
     failing = false
-    batch.settle(null)
+    batch.settle(batch.first)
   }
 
   const fail = (batch: Batch, error: unknown): void => {
@@ -74,53 +77,61 @@ export function createAuditLog(options: AuditLogOptions): AuditLog {
     if (!batch) return
     pending = null
     try {
-      const file = today()
-      write(file, batch.entries)
+      batch.first = chain.append(batch.entries)
       if (durability !== 'strict') succeed(batch)
-      else commits.add(file, (error) => (error === null ? succeed(batch) : fail(batch, error)))
+      else commits.add(chain.file(), (error) => (error === null ? succeed(batch) : fail(batch, error)))
     } catch (error) {
       fail(batch, error)
     }
   }
 
-  const add = (entry: AuditEntry): Promise<void> => {
+  /** Answers the record's number; null: nobody waited for it to have one. */
+  const add = (entry: AuditEntry): Promise<number | null> => {
     const waits = durability !== 'best-effort'
-    if (closed) return waits ? Promise.reject(cannotRecord(new Error('the gateway is stopping'))) : Promise.resolve()
+    if (closed) return waits ? Promise.reject(cannotRecord(new Error('the gateway is stopping'))) : UNNUMBERED
     if (!pending) {
       pending = createBatch()
       setImmediate(flush)
     }
-    pending.entries.push(entry)
-    return waits ? pending.written : Promise.resolve()
+    const { entries, written } = pending
+    const index = entries.push(entry) - 1
+    return waits ? written.then((first) => first + index) : UNNUMBERED
   }
 
-  today()
   return {
     intent: (record) => add({ kind: 'intent', record }),
-    result: (record) => add({ kind: 'result', record }),
-    act: (record) => add({ kind: 'act', record }),
+    result: async (record) => void (await add({ kind: 'result', record })),
+    act: async (record) => void (await add({ kind: 'act', record })),
     writable() {
       if (!failing || durability === 'best-effort') return true
       // Nobody sends calls to a gateway that is not ready, so that none of them would find the disk well again.
       try {
-        write(today(), [{ kind: 'note', note: 'records can be written again' }])
+        chain.append([{ kind: 'note', note: 'records can be written again' }])
         failing = false
       } catch {
         // Still not: the next who asks tries again.
       }
       return !failing
     },
+    end: () => chain.end(),
     async close() {
       if (closed) return
       closed = true
       flush()
       await commits.idle()
-      if (!current) return
-      await current.file.sync().catch(() => {}) // on a broken disk there is nothing left to do but end
-      closeQuietly(current.file)
+      await chain
+        .file()
+        .sync()
+        .catch(() => {}) // on a broken disk there is nothing left to do but end
+      closeQuietly(chain)
+      lock.release()
     },
   }
 }
+
+const UNNUMBERED: Promise<null> = Promise.resolve(null)
+
+const MAX_WRITERS = 99
 
 /** Calls every `done` of the time during which one fdatasync ran after the next one: many commits, one trip to the disk. */
 function createGroupCommit(): {
@@ -155,16 +166,40 @@ function createGroupCommit(): {
 }
 
 function createBatch(): Batch {
-  const { promise, resolve, reject } = Promise.withResolvers<void>()
+  const { promise, resolve, reject } = Promise.withResolvers<number>()
   promise.catch(() => {}) // in best-effort nobody listens
-  return { entries: [], written: promise, settle: (error) => (error ? reject(error) : resolve()) }
+  return {
+    entries: [],
+    written: promise,
+    settle: (outcome) => (typeof outcome === 'number' ? resolve(outcome) : reject(outcome)),
+    first: 0,
+  }
 }
 
-function closeQuietly(file: AuditFile | null): void {
+function closeQuietly(file: AuditFile | ChainWriter): void {
   try {
-    file?.close()
+    file.close()
   } catch {
     // The records are written; a descriptor that does not close loses nothing.
+  }
+}
+
+/** Another gateway on the same folder keeps its own chain. */
+function takeWriter(folder: string): { readonly lock: FolderLock; readonly writer: WriterName } {
+  for (let number = 1; number <= MAX_WRITERS; number++) {
+    const writer: WriterName = number === 1 ? 'gateway' : `gateway-${number}`
+    const lock = takeLock(folder, writer, 0)
+    if (lock) return { lock, writer }
+  }
+  throw new Error(`${MAX_WRITERS} gateways write their audit trails in ${folder} already; give this one its own dataDir`)
+}
+
+function openOrRelease(lock: FolderLock, open: () => ChainWriter): ChainWriter {
+  try {
+    return open()
+  } catch (error) {
+    lock.release()
+    throw error
   }
 }
 
@@ -175,36 +210,4 @@ function cannotRecord(error: unknown): GatewayError {
     `The call cannot be recorded in the audit trail (${code}) and calls without a record are not made; free or repair dataDir, or set audit.durability: best-effort.`,
     { retryAfter: 5000, cause: error },
   )
-}
-
-/**
- * Number of the newest record in the folder (0: none), and the name of the newest file if its last line was cut off; that
- * line counts as never written.
- */
-function findEnd(folder: string): { seq: number; tornFile: string | null } {
-  const names = readdirSync(folder)
-    .filter((name) => /^\d{4}-\d\d-\d\d\.jsonl$/.test(name))
-    .sort()
-    .reverse()
-  let tornFile: string | null = null
-  for (const name of names) {
-    const file = openAuditFile(join(folder, name))
-    const seq = file.findLast(sequenceOf)
-    if (name === names[0] && file.torn) {
-      tornFile = name
-      file.append('')
-    }
-    file.close()
-    if (seq !== null) return { seq, tornFile }
-  }
-  return { seq: 0, tornFile }
-}
-
-export function sequenceOf(line: string): number | null {
-  try {
-    const { seq } = JSON.parse(line) as { seq?: unknown }
-    return typeof seq === 'number' ? seq : null
-  } catch {
-    return null
-  }
 }

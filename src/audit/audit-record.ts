@@ -9,13 +9,8 @@ export type AuditEntry =
   /** Something about the file itself, such as a torn tail that was ended. */
   | { readonly kind: 'note'; readonly note: string }
 
-/**
- * All entries of one write as the text of their lines. `seq` is the first one's number, `at` the instant of the write.
- * A keyed chain over the records takes the place of this one function.
- */
-export type RecordFormatter = (entries: readonly AuditEntry[], seq: number, at: string) => string
-
-export const formatRecords: RecordFormatter = (entries, seq, at) => {
+/** All entries of one write as the text of their lines. `seq` is the first one's number, `at` the instant of the write. */
+export function formatRecords(entries: readonly AuditEntry[], seq: number, at: string): string {
   let text = ''
   for (const [index, entry] of entries.entries()) text += `${JSON.stringify(toLine(entry, seq + index, at))}\n`
   return text
@@ -32,7 +27,8 @@ function toLine(entry: AuditEntry, seq: number, at: string): Record<string, unkn
     const { id, caller, method, url, adapter, credential, tags } = entry.record
     return { seq, at, kind, id, caller, method, url: maskUrl(url), adapter, credential, tags }
   }
-  const { id, caller, url, adapter, status, error, sent, credential, attempts, durationMs, bytesOut, bytesIn } = entry.record
+  const { id, intent, caller, url, adapter, status, error, sent, credential, attempts, durationMs, bytesOut, bytesIn } =
+    entry.record
   const tries = attempts.map(({ hop, origin, address, status, error, sent, elapsed }) => {
     return { hop, origin, address, status, error, sent, elapsed }
   })
@@ -41,6 +37,7 @@ function toLine(entry: AuditEntry, seq: number, at: string): Record<string, unkn
     at,
     kind,
     id,
+    intent,
     caller,
     url: maskUrl(url),
     adapter,

@@ -61,6 +61,12 @@ export interface Config {
   readonly caBundles: ReadonlyMap<string, string>
   readonly audit: {
     readonly durability: 'process' | 'strict' | 'best-effort'
+    /** Absolute path; null: see `key`. */
+    readonly keyFile: string | null
+    /** Keys of the chain themselves, as in StoreConfig. null: see `keyFile`; neither: derived, or the installation's own. */
+    readonly key: string | null
+    /** A larger file is followed by another of the same day. */
+    readonly fileBytes: number
   }
   readonly metrics: {
     readonly public: boolean

@@ -12,7 +12,7 @@ type Check = (facts: Facts) => Objection[]
 const CHECKS: readonly Check[] = [
   listening,
   redisStore,
-  storeKey,
+  oneKeySource,
   callerNames,
   callerKeys,
   grants,
@@ -54,9 +54,12 @@ function redisStore({ written, config }: Facts): Objection[] {
   return redisChecks(written.store.redis, config.store.prefix, config.store.redis)
 }
 
-function storeKey({ config }: Facts): Objection[] {
-  const both = config.store.key !== null && config.store.keyFile !== null
-  return both ? [{ path: ['store', 'key'], message: 'stands beside store.keyFile; keep one of the two' }] : []
+function oneKeySource({ config }: Facts): Objection[] {
+  return (['store', 'audit'] as const).flatMap((section) => {
+    const { key, keyFile } = config[section]
+    if (key === null || keyFile === null) return []
+    return [{ path: [section, 'key'], message: `stands beside ${section}.keyFile; keep one of the two` }]
+  })
 }
 
 function callerNames({ config }: Facts): Objection[] {

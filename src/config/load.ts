@@ -123,13 +123,19 @@ async function readSurroundings(written: Written, path: string): Promise<Read> {
     caBundles.set(name, pem.ok ? pem.value : '')
     if (!pem.ok) objections.push({ path: ['caBundles', name], message: `names a file: ${pem.fault}` })
   }
-  const keyFile = written.store.keyFile ? near(written.store.keyFile) : null
-  const fault = keyFile === null ? null : await unreadable(keyFile)
-  if (fault !== null) objections.push({ path: ['store', 'keyFile'], message: `names a file: ${fault}` })
+  const keyFileOf = async (section: 'store' | 'audit'): Promise<string | null> => {
+    const given = written[section].keyFile
+    const file = given ? near(given) : null
+    const fault = file === null ? null : await unreadable(file)
+    if (fault !== null) objections.push({ path: [section, 'keyFile'], message: `names a file: ${fault}` })
+    return file
+  }
+  const keyFile = await keyFileOf('store')
+  const auditKeyFile = await keyFileOf('audit')
   const redis = await readRedisFiles(written.store.redis, near)
   objections.push(...redis.objections)
   const files = [...Object.values(written.caBundles), ...redisFiles(written.store.redis)].map(near)
-  return { dataDir: resolve(written.dataDir), keyFile, caBundles, redisPems: redis.pems, objections, files }
+  return { dataDir: resolve(written.dataDir), keyFile, auditKeyFile, caBundles, redisPems: redis.pems, objections, files }
 }
 
 function refuse(sources: Sources, objections: readonly Objection[]): void {

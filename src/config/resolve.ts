@@ -10,6 +10,7 @@ import type { Written } from './schema.ts'
 export interface Surroundings {
   readonly dataDir: string
   readonly keyFile: string | null
+  readonly auditKeyFile: string | null
   readonly caBundles: ReadonlyMap<string, string>
   readonly redisPems: PemTexts
 }
@@ -49,12 +50,16 @@ export function resolveConfig(written: Written, surroundings: Surroundings): Con
     },
     adapters: written.adapters.map((adapter) => resolveAdapter(adapter, written.defaults, written.idempotency.ttl)),
     caBundles: surroundings.caBundles,
-    audit: written.audit,
+    audit: resolveAudit(written.audit, surroundings.auditKeyFile),
     metrics: { public: metrics.public, listen: metrics.listen ?? null },
     log: written.log,
     sessions: { ttlMs: written.sessions.ttl },
     idempotency: { ttlMs: written.idempotency.ttl },
   }
+}
+
+function resolveAudit({ durability, key, fileSize }: Written['audit'], keyFile: string | null): Config['audit'] {
+  return { durability, keyFile, key: key ?? null, fileBytes: fileSize }
 }
 
 /** SHA-256, lower-case hexadecimal. */

@@ -149,6 +149,15 @@ export const ROOT = section({
       .describe(
         'process: with the operating system before the request is sent, kill -9 loses nothing. strict: on disk. best-effort: calls go on without.',
       ),
+    keyFile: optionalText('the path of a file')
+      .optional()
+      .describe('File of the keys that chain the trail, one `id:base64` a line, the active one first. Absent or empty: see key.'),
+    key: optionalText('keys as `sallyport keys generate` prints them')
+      .optional()
+      .describe(
+        `Keys that chain the trail, written "\${SALLYPORT_AUDIT_KEY}". Without either they are derived from those of the store; without those too the file audit.key in dataDir holds one.`,
+      ),
+    fileSize: size().prefault('256MiB').describe('A larger file is followed by another one of the same day.'),
   })
     .prefault({})
     .describe('The audit trail.'),

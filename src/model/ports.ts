@@ -119,6 +119,8 @@ export interface AuditIntent {
 
 export interface AuditResult {
   readonly id: string
+  /** Number of its intent's record, which tells calls with one id apart. null: it has none, or its number is not known. */
+  readonly intent: number | null
   readonly caller: string
   readonly url: string | null
   readonly adapter: string | null
@@ -152,7 +154,8 @@ export interface AuditAct {
 
 /** Two records a call, one an act. Each resolves when the record is with the operating system; rejects with Overloaded if it cannot be. */
 export interface AuditLog {
-  intent(record: AuditIntent): Promise<void>
+  /** Answers the record's number; null: nobody waits for records. */
+  intent(record: AuditIntent): Promise<number | null>
   result(record: AuditResult): Promise<void>
   act(record: AuditAct): Promise<void>
   /** False: calls are refused because the last record could not be written, nor can one now. */

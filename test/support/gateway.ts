@@ -131,6 +131,7 @@ export async function startGateway(options: TestGatewayOptions): Promise<TestGat
   const auditText = (): string => {
     const audit = join(folder, 'data', 'audit')
     return readdirSync(audit)
+      .filter((name) => name.endsWith('.jsonl'))
       .sort()
       .map((name) => readFileSync(join(audit, name), 'utf8'))
       .join('')
@@ -149,7 +150,11 @@ export async function startGateway(options: TestGatewayOptions): Promise<TestGat
     send,
     call: (descriptor, ask) => post('/v1/requests', JSON.stringify(descriptor), ask),
     logs: () => lines.join(''),
-    audit: () => auditText().split('\n').filter(Boolean).map(parseJson),
+    audit: () =>
+      auditText()
+        .split('\n')
+        .filter((line) => line !== '' && !line.startsWith('{"kind":"block"'))
+        .map(parseJson),
     metrics: async () => (await get('/metrics')).text,
     provision: (secret) => app.provision(secret),
     callers: app.callers,

@@ -17,7 +17,7 @@ function createWorld(dispatch: Dispatch) {
     rehearse: dispatch,
     sessions: { open: async () => aJar(), save: async () => {}, transient: aJar },
     audit: {
-      intent: async () => void recorded.push('intent'),
+      intent: async () => recorded.push('intent'),
       result: async () => void recorded.push('result'),
       act: async () => {},
       writable: () => true,

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { createActLog } from '../../../src/audit/acts.ts'
+import { createAuditKeys } from '../../../src/audit/audit-keys.ts'
 import { GatewayError } from '../../../src/errors/gateway-error.ts'
 
 const START = Date.UTC(2026, 0, 1, 12)
@@ -13,7 +14,8 @@ const START = Date.UTC(2026, 0, 1, 12)
 function aFolder(t: TestContext) {
   const dataDir = mkdtempSync(join(tmpdir(), 'acts-'))
   t.after(() => rmSync(dataDir, { recursive: true, force: true }))
-  const acts = createActLog({ dataDir, clock: { date: () => START }, who: 'ann', detail: { host: 'desk' } })
+  const keys = createAuditKeys([{ id: 'k', key: Buffer.alloc(32, 1) }])
+  const acts = createActLog({ dataDir, clock: { date: () => START }, keys, who: 'ann', detail: { host: 'desk' } })
   const lines = () =>
     readdirSync(join(dataDir, 'audit'))
       .filter((name) => name.startsWith('acts-'))
@@ -86,7 +88,8 @@ test('several processes that record at once take turns, and no number is given t
   const { dataDir, lines } = aFolder(t)
   const script = `
     import { createActLog } from ${JSON.stringify(new URL('../../../src/audit/acts.ts', import.meta.url).href)}
-    const acts = createActLog({ dataDir: process.argv[1], clock: { date: () => ${START} }, who: 'bob', detail: {} })
+    import { createAuditKeys } from ${JSON.stringify(new URL('../../../src/audit/audit-keys.ts', import.meta.url).href)}
+    const acts = createActLog({ dataDir: process.argv[1], clock: { date: () => ${START} }, keys: createAuditKeys([{ id: 'k', key: Buffer.alloc(32, 1) }]), who: 'bob', detail: {} })
     for (let i = 0; i < 5; i++) await acts.act('secret.set', 'x', async () => {})
   `
   const run = () =>

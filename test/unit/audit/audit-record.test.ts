@@ -35,7 +35,16 @@ describe('audit records', () => {
   test('a result names what happened and nothing that was not asked for', () => {
     const attempt = { hop: 0, origin: 'https://h', address: '203.0.113.9', status: 200, sent: 'yes' as const, elapsed: 3 }
     const record = {
-      ...{ id: 'r-1', caller: 'billing', url: 'https://h/p?k=canary', adapter: 'a', status: 200, error: null, sent: 'yes' },
+      ...{
+        id: 'r-1',
+        intent: 6,
+        caller: 'billing',
+        url: 'https://h/p?k=canary',
+        adapter: 'a',
+        status: 200,
+        error: null,
+        sent: 'yes',
+      },
       ...{
         credential: 'token@3',
         attempts: [{ ...attempt, url: 'https://h/p?k=canary' }],
@@ -48,7 +57,15 @@ describe('audit records', () => {
     const text = formatRecords([{ kind: 'result', record }], 7, '2026-01-01T00:00:00.000Z')
     assert.ok(!text.includes('canary'))
     assert.deepEqual(JSON.parse(text), {
-      ...{ seq: 7, at: '2026-01-01T00:00:00.000Z', kind: 'result', id: 'r-1', caller: 'billing', url: 'https://h/p?k=***' },
+      ...{
+        seq: 7,
+        at: '2026-01-01T00:00:00.000Z',
+        kind: 'result',
+        id: 'r-1',
+        intent: 6,
+        caller: 'billing',
+        url: 'https://h/p?k=***',
+      },
       ...{ adapter: 'a', status: 200, error: null, sent: 'yes', credential: 'token@3', attempts: [attempt] },
       ...{ durationMs: 4, bytesOut: 1, bytesIn: 2 },
     })
