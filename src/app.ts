@@ -59,6 +59,8 @@ export interface App {
   listen: HttpFace['listen']
   /** Takes adapters, callers, ceilings, CA bundles and the log level of `config`; what else differs needs a restart. */
   reload(config: Config): ConfigChange
+  /** Takes note, for metrics, of a configuration that could not be taken. */
+  reloadRefused(): void
   /** Stores a secret as the next version of its name. */
   provision(secret: NewSecret): Promise<number>
   /** The callers and their keys, for operators. */
@@ -206,12 +208,14 @@ export function createApp(config: Config, { log, clock = systemClock, reload }: 
       readiness: () => readiness({ stores, secrets, identities, audit }),
       administration,
       openapi: () => buildOpenApi(VERSION),
-      scrape: () => metrics.scrape(),
+      scrape: metrics.scrape,
     },
   )
   metrics.register('connections', () => face.connections())
   metrics.register('inFlight', () => face.inFlight())
   metrics.watchOverrides(overrides.all)
+  metrics.register('connectionsLimit', () => listen.connections)
+  metrics.configTaken(callerNames(config))
   metrics.watchAdapters(function* () {
     for (const sample of pool.samples()) yield [sample.adapter, sample] as const
   })
@@ -231,9 +235,11 @@ export function createApp(config: Config, { log, clock = systemClock, reload }: 
       const before = snapshot.config
       snapshot = takeSnapshot(next, identities)
       pool.reconcile(next.adapters, { rebuild: !sameBundles(before, next) })
+      metrics.configTaken(callerNames(next))
       logLevel.configure(next.log.level)
       return describeChange(before, next)
     },
+    reloadRefused: metrics.configRefused,
     provision: async (secret) => {
       const version = await provisionSecret(stores.secrets, seal, secret)
       await secrets.refresh()
@@ -331,6 +337,10 @@ function rehearseTokens(ports: TokenPorts, mountedOn: MountedOn): TokenPorts {
 export function openTextSealer(config: Config): TextSealer | null {
   const ring = openKeyRing(config)
   return ring && createTextSealer({ ring, installation: config.store.installation })
+}
+
+function callerNames({ callers }: Config): readonly string[] {
+  return callers.map(({ caller }) => caller.name)
 }
 
 function adapterFor(url: string, routes: Routes): AdapterPolicy | null {

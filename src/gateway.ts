@@ -15,6 +15,7 @@ import { maskedView } from './model/outgoing-view.ts'
 import type { AuditLog, CallLine, CallLog, Clock, CookieJar, Logger, Meter, Routes, Sessions } from './model/ports.ts'
 import { createTrail, type Trail } from './model/trail.ts'
 import { unlessCancelled } from './model/wait.ts'
+import { faultOf } from './policy/classify.ts'
 import { callTimeoutMs, planHop } from './policy/plan-hop.ts'
 import { composeHop } from './prepare/compose-hop.ts'
 import { prepareCall, withAdapterParams } from './prepare/prepare-call.ts'
@@ -104,7 +105,9 @@ export function createGateway(ports: GatewayPorts): Gateway {
     }
     if (descriptor.session === undefined) return compose(sessions.transient())
     if (!adapter.sessions)
-      throw new GatewayError('Forbidden', `adapter "${adapter.name}" keeps no sessions; leave \`session\` out`)
+      throw new GatewayError('Forbidden', `adapter "${adapter.name}" keeps no sessions; leave \`session\` out`, {
+        rule: 'sessions',
+      })
     return unlessCancelled(sessions.open(caller.name, descriptor.session), cancellation).then(compose)
   }
 
@@ -156,9 +159,12 @@ export function createGateway(ports: GatewayPorts): Gateway {
   /** What a session's cookies became, even where the call failed. */
   async function saveSession({ context, descriptor, incoming, trail }: Course): Promise<void> {
     if (context === null || descriptor?.session === undefined) return
+    if (!context.jar.changed) return meter.sessionUsed('unchanged')
     try {
       await sessions.save(incoming.caller.name, descriptor.session, context.jar)
+      meter.sessionUsed('saved')
     } catch {
+      meter.sessionUsed('lost')
       trail.warn(`the cookies of session "${descriptor.session}" could not be saved; the next call will not send them`)
     }
   }
@@ -190,20 +196,31 @@ export function createGateway(ports: GatewayPorts): Gateway {
     const { incoming, trail, request } = course
     const durationMs = clock.now() - course.startedAt
     const bytesIn = outcome.response?.body.length ?? 0
-    const { upstreamStatus: status, errorType: error, sent } = envelope
-    const { adapter, url, credential, bytesOut } = trail
-    meter.callEnded({ entrance: incoming.entrance, adapter, status, error, seconds: durationMs / 1000, bytesOut, bytesIn })
+    const { upstreamStatus: status, errorType: error, sent, source } = envelope
+    const { adapter, url, credential, bytesOut, replayed } = trail
+    const { entrance, requestId: id, caller } = incoming
+    const fault = faultOf({ status, error, source })
+    const rule = outcome.error?.rule ?? null
+    const traceId = traceIdOf(incoming)
+    for (const wait of trail.waits) meter.waited(adapterOfWait(wait, trail), wait.because, wait.ms / 1000)
+    meter.callEnded({
+      ...{ entrance, adapter, caller: caller.name, status, error, fault, rule, traceId, bytesOut, bytesIn, replayed },
+      seconds: durationMs / 1000,
+      ownSeconds: replayed ? null : ownMs(durationMs, trail) / 1000,
+    })
     log.callLine({
-      requestId: incoming.requestId,
-      traceId: traceIdOf(incoming),
-      caller: incoming.caller.name,
-      entrance: incoming.entrance,
+      requestId: id,
+      traceId,
+      caller: caller.name,
+      entrance,
       adapter,
       method: request?.method ?? course.descriptor?.method ?? null,
       url,
       status,
       error,
-      source: envelope.source,
+      source,
+      fault,
+      rule,
       sent,
       attempts: trail.attempts.length,
       durationMs,
@@ -213,7 +230,6 @@ export function createGateway(ports: GatewayPorts): Gateway {
       bytesOut,
       bytesIn,
     })
-    const { requestId: id, caller } = incoming
     return audit.result({
       id,
       intent: course.intent,
@@ -234,7 +250,7 @@ export function createGateway(ports: GatewayPorts): Gateway {
   async function call(incoming: IncomingCall): Promise<Answer> {
     const course = begin(incoming)
     const outcome = await carryOut(course)
-    if (course.context?.jar.changed) await saveSession(course)
+    if (course.descriptor?.session !== undefined) await saveSession(course)
     const envelope = tellOrFail(course, outcome)
     try {
       await record(course, outcome, envelope)
@@ -291,15 +307,21 @@ export function createGateway(ports: GatewayPorts): Gateway {
     error: GatewayError,
     facts: Pick<CallLine, 'requestId' | 'caller' | 'adapter' | 'url'> & { entrance: Entrance; traceId?: string | null },
   ): void {
+    const { entrance, adapter, caller, traceId = null } = facts
+    const { type, rule } = error
+    const fault = faultOf({ status: null, error: type, source: 'gateway' })
     const nothing = { status: null, bytesOut: 0, bytesIn: 0 }
-    meter.callEnded({ entrance: facts.entrance, adapter: facts.adapter, error: error.type, seconds: 0, ...nothing })
+    const noTime = { seconds: null, ownSeconds: null, replayed: false }
+    meter.callEnded({ entrance, adapter, caller, error: type, fault, rule, traceId, ...nothing, ...noTime })
     log.callLine({
-      traceId: null,
       ...facts,
       ...nothing,
+      traceId,
       method: null,
-      error: error.type,
+      error: type,
       source: 'gateway',
+      fault,
+      rule,
       sent: 'no',
       attempts: 0,
       durationMs: 0,
@@ -323,6 +345,18 @@ export function createGateway(ports: GatewayPorts): Gateway {
 /** W3C Trace Context §3.2.2: version, trace id, parent id, flags. */
 function traceIdOf({ traceparent }: IncomingCall): string | null {
   return traceparent === null ? null : traceparent.slice(3, 35)
+}
+
+/** Of the attempt that was waited for; in vain: of the last one there was. */
+function adapterOfWait({ next }: Trail['waits'][number], { attempts, adapter }: Trail): string | null {
+  return (attempts[next] ?? attempts.at(-1))?.adapter ?? adapter
+}
+
+/** What was neither a try nor a wait. */
+function ownMs(totalMs: number, { attempts, queuedMs }: Trail): number {
+  let own = totalMs - queuedMs
+  for (const { elapsed } of attempts) own -= elapsed
+  return Math.max(0, own)
 }
 
 function warnAll(trail: Trail, warnings: readonly string[]): void {

@@ -85,6 +85,7 @@ async function reload(app: App, file: string | null, log: ProcessLogger): Promis
     for (const warning of warnings) process.stderr.write(`${warning}\n`)
     return { ...change, warnings, files }
   } catch (error) {
+    app.reloadRefused()
     log.log('error', 'configuration refused, the old one stands', {})
     process.stderr.write(`${error instanceof ConfigError ? error.message : `the configuration cannot be taken: ${error}`}\n`)
     throw error
@@ -153,7 +154,7 @@ async function openStoresOf(given: string | null): Promise<CliStores> {
   const stores = openConfiguredStores(config, {
     canSeal: sealer !== null,
     clock: systemClock,
-    meter: { storeHealthy: () => {} },
+    meter: { storeHealthy: () => {}, storeAnswered: () => {} },
     log: quiet,
   })
   await untilConnected(stores)

@@ -63,6 +63,9 @@ export function buildStack(
       ...transport.sample(),
       inFlight: slots.inUse,
       queued: slots.queued,
+      slots: adapter.limits.concurrency,
+      places: adapter.limits.queue,
+      rateLeft: bucket?.left() ?? null,
     }),
     // An open breaker is state worth keeping: without it the next call would meet the sick host unguarded. A half-open one
     // would wait for its probe for ever where nobody calls that host again.

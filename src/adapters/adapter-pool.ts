@@ -219,6 +219,7 @@ function tooMany(maxOrigins: number): GatewayError {
     `Calls to ${maxOrigins} origins are under way, and there is no room for another origin.`,
     {
       retryAfter: 1000,
+      rule: 'origins',
     },
   )
 }

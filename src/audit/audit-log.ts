@@ -208,6 +208,6 @@ function cannotRecord(error: unknown): GatewayError {
   return new GatewayError(
     'Overloaded',
     `The call cannot be recorded in the audit trail (${code}) and calls without a record are not made; free or repair dataDir, or set audit.durability: best-effort.`,
-    { retryAfter: 5000, cause: error },
+    { retryAfter: 5000, cause: error, rule: 'audit' },
   )
 }

@@ -1,5 +1,6 @@
 // The one error class. Thrown inside the pipeline; becomes a value once, in gateway.ts.
 import { CATALOGUE, type ErrorType, isA } from './catalogue.ts'
+import { type RefusalRule, refusalRule } from './refusal-rules.ts'
 
 /** How far the request had got: not a byte handed to a connected socket, perhaps, or surely (a byte of an answer arrived). */
 export type Sent = 'no' | 'maybe' | 'yes'
@@ -27,6 +28,8 @@ export interface GatewayErrorOptions {
   readonly privateDetail?: string
   /** A pooled connection died after the request was begun on it and before a byte of an answer. Default false. */
   readonly staleConnection?: boolean
+  /** Of a refusal: which rule it was, for metrics and logs. Default: the one that its type is for. */
+  readonly rule?: RefusalRule
   readonly cause?: unknown
 }
 
@@ -39,6 +42,8 @@ export class GatewayError extends Error {
   readonly status: number
   readonly privateDetail: string | undefined
   readonly staleConnection: boolean
+  /** null: not a refusal, or the caller hung up. */
+  readonly rule: RefusalRule | null
 
   constructor(type: ErrorType, message: string, options: GatewayErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause })
@@ -51,6 +56,7 @@ export class GatewayError extends Error {
     this.status = options.status ?? (options.upstream ? 502 : CATALOGUE[type].status)
     this.privateDetail = options.privateDetail
     this.staleConnection = options.staleConnection ?? false
+    this.rule = isA(type, 'GatewayRefusal') && type !== 'Cancelled' ? refusalRule(type, options.rule) : null
   }
 
   isA(name: string): boolean {
@@ -60,10 +66,11 @@ export class GatewayError extends Error {
 
 /** The same failure, shown with the head of the answer that led to it. */
 export function withResponse(error: GatewayError, response: PartialResponse): GatewayError {
-  const { type, message, sent, status, detail, retryAfter, privateDetail, staleConnection } = error
+  const { type, message, sent, status, detail, retryAfter, privateDetail, staleConnection, rule } = error
   return new GatewayError(type, message, {
     ...{ sent, status, detail, staleConnection, response, cause: error },
     ...(retryAfter !== undefined && { retryAfter }),
     ...(privateDetail !== undefined && { privateDetail }),
+    ...(rule !== null && { rule }),
   })
 }

@@ -190,16 +190,20 @@ const cookieName = (pair: string): string => (pair.split('=')[0] ?? '').trim()
 function refuseUnsafe(choice: StoredChoice, { method, url, plan }: HopRequest): void {
   const { adapter } = plan
   if (method === 'TRACE')
-    throw new GatewayError('Forbidden', `TRACE would echo secret "${choice.name}"; use another method, or send no credential`)
+    throw new GatewayError('Forbidden', `TRACE would echo secret "${choice.name}"; use another method, or send no credential`, {
+      rule: 'credential-exposure',
+    })
   if (url.scheme === 'http' && !adapter.allowPlaintextSecrets)
     throw new GatewayError(
       'Forbidden',
       `secret "${choice.name}" is not sent in plain text to ${url.origin}; use https, or set allowPlaintextSecrets for adapter "${adapter.name}"`,
+      { rule: 'credential-exposure' },
     )
   if (!plan.tls.verify && !adapter.tls.allowInsecureSecrets)
     throw new GatewayError(
       'Forbidden',
       `secret "${choice.name}" is not sent to ${url.origin} while its certificate is not verified; verify it, or set tls.allowInsecureSecrets for adapter "${adapter.name}"`,
+      { rule: 'credential-exposure' },
     )
 }
 

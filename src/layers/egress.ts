@@ -10,7 +10,10 @@ export function egress(ports: { readonly keys: CallerKeys }): Layer {
   return (next) => (request, context) => {
     const { method, url, plan } = request
     const verdict = judgeEgress({ adapter: plan.adapter, caller: context.caller, method, url })
-    if (!verdict.allowed) return Promise.reject(new GatewayError(verdict.type, `${url.origin}: ${verdict.because}`))
+    if (!verdict.allowed) {
+      const { type, because, rule } = verdict
+      return Promise.reject(new GatewayError(type, `${url.origin}: ${because}`, { rule }))
+    }
     const where = findGatewayKey(request, ports.keys)
     if (where !== null) return Promise.reject(keyForwarded(where))
     return next(request, context)
@@ -42,5 +45,6 @@ function keyForwarded(where: string): GatewayError {
   return new GatewayError(
     'Forbidden',
     `${where} holds a key to this gateway, which is never sent upstream; identify yourself with X-Sallyport-Key alone`,
+    { rule: 'gateway-key' },
   )
 }

@@ -1,7 +1,8 @@
 // The outside, as the inside sees it. Layers receive these; only app.ts knows which implementation stands behind one.
-import type { ErrorType } from '../errors/catalogue.ts'
+import type { Blame, ErrorType } from '../errors/catalogue.ts'
+import type { RefusalRule } from '../errors/refusal-rules.ts'
 import type { AdapterPolicy, Ceilings } from './adapter-policy.ts'
-import type { Attempt } from './envelope.ts'
+import type { Attempt, WaitReason } from './envelope.ts'
 import type { PreparedUrl } from './prepared-request.ts'
 
 export interface Clock {
@@ -170,25 +171,64 @@ export interface AdapterSample {
   readonly idle: number
   readonly inFlight: number
   readonly queued: number
+  /** The most that `inFlight` and `queued` can be. */
+  readonly slots: number
+  readonly places: number
+  /** What of the rate can be spent at once, 0 to 1; null: no rate. */
+  readonly rateLeft: number | null
+}
+
+/** What a TLS handshake failed for. */
+export type TlsFailure =
+  | 'expired'
+  | 'hostname'
+  | 'untrusted'
+  | 'certificate'
+  | 'client-certificate'
+  | 'protocol'
+  | 'closed'
+  | 'timeout'
+
+/** What the metrics tell of a call, or of a refusal at the door. */
+export interface CallDeed {
+  readonly entrance: string
+  /** Of the first hop. */
+  readonly adapter: string | null
+  readonly caller: string | null
+  readonly status: number | null
+  readonly error: ErrorType | null
+  readonly fault: 'none' | Blame
+  /** Of a refusal. */
+  readonly rule: RefusalRule | null
+  /** null: nothing was done that took time. */
+  readonly seconds: number | null
+  /** Of `seconds`, what was neither a try nor a wait; null: not known, since somebody else's call was shared. */
+  readonly ownSeconds: number | null
+  /** W3C trace id; null: none. */
+  readonly traceId: string | null
+  readonly bytesOut: number
+  readonly bytesIn: number
+  readonly replayed: boolean
 }
 
 /** Deeds, not series: names, labels and buckets are telemetry/metrics.ts' own business. */
 export interface Meter {
-  callEnded(call: {
-    readonly entrance: string
-    readonly adapter: string | null
-    readonly status: number | null
-    readonly error: ErrorType | null
-    readonly seconds: number
-    readonly bytesOut: number
-    readonly bytesIn: number
-  }): void
+  callEnded(call: CallDeed): void
   attemptEnded(attempt: {
     readonly adapter: string
     readonly status: number | null
     readonly error: ErrorType | null
     readonly seconds: number
+    /** It went out on a connection already open. */
+    readonly reused: boolean
   }): void
+  /** A wait before a try, or in vain. */
+  waited(adapter: string | null, because: WaitReason, seconds: number): void
+  /** A connection was opened. */
+  connected(adapter: string, seconds: number): void
+  tlsShaken(seconds: number, resumed: boolean): void
+  tlsFailed(adapter: string, reason: TlsFailure): void
+  sessionUsed(outcome: 'unchanged' | 'saved' | 'lost'): void
   retried(adapter: string, reason: 'connect' | 'read' | 'status' | 'other' | 'stale'): void
   /** A retry that a rule refused: 'budget' | 'deadline' | 'method' | 'retry-after' | 'exhausted' | 'size'. */
   retryRefused(adapter: string, rule: string): void
@@ -196,6 +236,7 @@ export interface Meter {
   resolved(seconds: number, outcome: 'hit' | 'answered' | 'failed' | 'refused'): void
   insecure(adapter: string): void
   storeHealthy(store: string, healthy: boolean): void
+  storeAnswered(store: string, seconds: number, failed: boolean): void
   auditFailed(): void
   /** An administrative act that ended; `act`: noun and deed. */
   acted(act: string, error: ErrorType | null): void
@@ -229,6 +270,10 @@ export interface CallLine {
   readonly status: number | null
   readonly error: ErrorType | null
   readonly source: 'upstream' | 'gateway'
+  /** Whose doing a failure was; `none`: it went well. */
+  readonly fault: 'none' | Blame
+  /** Of a refusal, which rule it was. */
+  readonly rule: RefusalRule | null
   readonly sent: 'no' | 'maybe' | 'yes'
   readonly attempts: number
   readonly durationMs: number

@@ -23,6 +23,8 @@ export interface Trail {
   replayed: boolean
   /** Request bodies sent, bytes, all attempts. */
   bytesOut: number
+  /** Each wait; `next`: how many attempts had begun by then. */
+  readonly waits: { readonly because: WaitReason; readonly ms: number; readonly next: number }[]
   /** All waits before bytes moved, ms. */
   readonly queuedMs: number
   /** A wait before the next attempt; several add up, the last reason stands. */
@@ -60,8 +62,10 @@ export function createTrail(): Trail {
     cache: null,
     replayed: false,
     bytesOut: 0,
+    waits: [],
     queuedMs: 0,
     waited(ms, because) {
+      trail.waits.push({ because, ms, next: attempts.length })
       pendingMs += ms
       pendingBecause = because
       trail.queuedMs += ms

@@ -1,4 +1,6 @@
-// Whose doing an outcome is: what it says of a host's health (breaker) and which counter a repeat is charged to (retry).
+// Whose doing an outcome is: what it says of a host's health (breaker), which counter a repeat is charged to
+// (retry), and whom the on-call engineer calls (metrics and logs).
+import { type Blame, CATALOGUE, type ErrorType } from '../errors/catalogue.ts'
 import type { GatewayError } from '../errors/gateway-error.ts'
 
 /** Neutral: says nothing of the host, such as a hang-up or a refusal of our own. */
@@ -29,4 +31,19 @@ export function retryReason(error: GatewayError): Exclude<RetryReason, 'status'>
   if (error.type === 'SSLError') return 'other'
   if (!error.isA('ConnectionError')) return null
   return error.sent === 'no' ? 'connect' : 'read'
+}
+
+/**
+ * Whose doing the outcome of a whole call was; `none`: it went well.
+ * `source`: who produced the outcome, as the envelope says. An upstream's 4xx is laid at the caller's door, its quota and credentials included; an open breaker at the upstream's, for whose failures it opened.
+ */
+export function faultOf(outcome: {
+  readonly status: number | null
+  readonly error: ErrorType | null
+  readonly source: 'upstream' | 'gateway'
+}): 'none' | Blame {
+  const { status, error, source } = outcome
+  if (error === null) return status === null || status < 400 ? 'none' : status < 500 ? 'caller' : 'upstream'
+  if (source === 'upstream') return 'upstream'
+  return error === 'Timeout' ? 'gateway' : CATALOGUE[error].blame
 }

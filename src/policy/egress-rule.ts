@@ -1,5 +1,6 @@
 // May this hop leave? Scheme and host were settled by the mount; here stand method, port, path and the caller's grants.
 // No DNS: addresses are judged where they are dialled (address-rules.ts).
+import type { RefusalRule } from '../errors/refusal-rules.ts'
 import type { AdapterPolicy } from '../model/adapter-policy.ts'
 import type { Caller } from '../model/caller.ts'
 import type { PreparedUrl } from '../model/prepared-request.ts'
@@ -8,7 +9,12 @@ import { matchesGlob } from './path-glob.ts'
 
 export type EgressVerdict =
   | { readonly allowed: true; readonly because: string }
-  | { readonly allowed: false; readonly type: 'Forbidden' | 'EgressDenied'; readonly because: string }
+  | {
+      readonly allowed: false
+      readonly type: 'Forbidden' | 'EgressDenied'
+      readonly rule: RefusalRule
+      readonly because: string
+    }
 
 export interface EgressAsk {
   readonly adapter: AdapterPolicy
@@ -21,28 +27,35 @@ const ALLOWED: EgressVerdict = { allowed: true, because: 'no rule refuses it' }
 
 export function judgeEgress({ adapter, caller, method, url }: EgressAsk): EgressVerdict {
   if (adapter.methods !== null && !adapter.methods.includes(method)) {
-    return forbidden(`adapter "${adapter.name}" does not take ${method}; its methods are ${adapter.methods.join(', ')}`)
+    return forbidden(
+      'adapter-method',
+      `adapter "${adapter.name}" does not take ${method}; its methods are ${adapter.methods.join(', ')}`,
+    )
   }
   if (adapter.egress.ports !== null && !adapter.egress.ports.includes(url.port)) {
     return {
       allowed: false,
       type: 'EgressDenied',
+      rule: 'egress-port',
       because: `port ${url.port} is not among egress.ports of adapter "${adapter.name}"`,
     }
   }
   const disguise = pathDecides(adapter, caller) ? findDisguise(url.path) : null
   if (disguise !== null) {
-    return forbidden(`${disguise} in the path is refused: a path rule stands on this URL, and servers differ in how they read it`)
+    return forbidden(
+      'path-disguise',
+      `${disguise} in the path is refused: a path rule stands on this URL, and servers differ in how they read it`,
+    )
   }
   if (adapter.paths !== null && !adapter.paths.some((glob) => matchesGlob(glob, url.path))) {
-    return forbidden(`the path is not among the paths of adapter "${adapter.name}"`)
+    return forbidden('adapter-path', `the path is not among the paths of adapter "${adapter.name}"`)
   }
   const grant = judgeCaller(caller, { adapter: adapter.name, method, path: url.path })
-  return grant.allowed ? ALLOWED : forbidden(grant.because)
+  return grant.allowed ? ALLOWED : forbidden('caller-grant', grant.because)
 }
 
-function forbidden(because: string): EgressVerdict {
-  return { allowed: false, type: 'Forbidden', because }
+function forbidden(rule: RefusalRule, because: string): EgressVerdict {
+  return { allowed: false, type: 'Forbidden', rule, because }
 }
 
 function pathDecides(adapter: AdapterPolicy, caller: Caller): boolean {

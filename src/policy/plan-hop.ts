@@ -1,6 +1,7 @@
 // The adapter's policy with the descriptor's wishes worked in: clamped once, trusted below. What the contract forbids
 // outright is refused here, before anything is connected or any secret is looked up.
 import { GatewayError } from '../errors/gateway-error.ts'
+import type { RefusalRule } from '../errors/refusal-rules.ts'
 import type { AdapterPolicy, Ceilings, RetryPolicy } from '../model/adapter-policy.ts'
 import type { Descriptor, RetryAsk } from '../model/descriptor.ts'
 import type { CredentialChoice, HopPlan } from '../model/hop.ts'
@@ -131,7 +132,10 @@ function judgeVerify(asked: boolean | string | undefined, adapter: AdapterPolicy
     throw new GatewayError('InvalidDescriptor', `verify: ${message}`, { detail: [{ pointer: '/verify', message }] })
   }
   if (asked === false && adapter.tls.verify && !adapter.tls.allowInsecure) {
-    throw forbidden(`verify: false is not allowed under adapter "${adapter.name}"; tls.allowInsecure would allow it`)
+    throw forbidden(
+      'insecure-tls',
+      `verify: false is not allowed under adapter "${adapter.name}"; tls.allowInsecure would allow it`,
+    )
   }
   return asked === false ? false : adapter.tls.verify
 }
@@ -156,21 +160,29 @@ function refuseUnsafe(ask: HopAsk, tls: HopPlan['tls'], credential: CredentialCh
   const cert = plaintext ? null : tls.cert
   if (credential.kind === 'none' && cert === null) return
   if (method === 'TRACE' && credential.kind !== 'none') {
-    throw forbidden(`TRACE would echo the credential; send it with auth: null, or another method, to adapter "${adapter.name}"`)
+    throw forbidden(
+      'credential-exposure',
+      `TRACE would echo the credential; send it with auth: null, or another method, to adapter "${adapter.name}"`,
+    )
   }
   const stored = credential.kind === 'stored' ? `secret "${credential.name}"` : cert !== null ? `certificate "${cert}"` : null
   if (stored === null) return
   if (ask.originChanged && method !== 'GET' && method !== 'HEAD') {
     throw forbidden(
+      'credential-exposure',
       `a redirect from another origin may not lead a ${method} to adapter "${adapter.name}", which has ${stored}; ` +
         'only GET and HEAD are followed there',
     )
   }
   if (plaintext && !adapter.allowPlaintextSecrets) {
-    throw forbidden(`${stored} is not sent over plain http; use https, or set allowPlaintextSecrets on adapter "${adapter.name}"`)
+    throw forbidden(
+      'credential-exposure',
+      `${stored} is not sent over plain http; use https, or set allowPlaintextSecrets on adapter "${adapter.name}"`,
+    )
   }
   if (!plaintext && !tls.verify && !adapter.tls.allowInsecureSecrets) {
     throw forbidden(
+      'credential-exposure',
       `${stored} is not sent to a server whose certificate is not verified; ` +
         `verify it, or set tls.allowInsecureSecrets on adapter "${adapter.name}"`,
     )
@@ -182,6 +194,6 @@ function isPlaintext(adapter: AdapterPolicy): boolean {
   return adapter.mount.startsWith('http:')
 }
 
-function forbidden(message: string): GatewayError {
-  return new GatewayError('Forbidden', message)
+function forbidden(rule: RefusalRule, message: string): GatewayError {
+  return new GatewayError('Forbidden', message, { rule })
 }

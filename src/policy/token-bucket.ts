@@ -8,6 +8,8 @@ export interface TokenBucket {
   tryTake(): boolean
   /** Whole ms until the `n`-th token from now can be spent, if everyone ahead spends theirs as it comes. 0: at once. */
   msUntil(n: number): number
+  /** What can be spent at once, of the burst: 0 to 1. */
+  left(): number
 }
 
 /** Forgives the rounding of many small refills. */
@@ -35,6 +37,10 @@ export function createTokenBucket(rate: Rate, clock: Pick<Clock, 'now'>): TokenB
     msUntil(n) {
       refill()
       return Math.max(0, Math.ceil((n - tokens) / perMs - EPSILON))
+    },
+    left() {
+      refill()
+      return tokens / rate.burst
     },
   }
 }

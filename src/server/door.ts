@@ -14,7 +14,9 @@ export function judgeHead(headers: IncomingHttpHeaders, httpVersion: string): Ga
   if (coding !== undefined && coding.toLowerCase() !== 'chunked')
     return malformed('Of Transfer-Encoding only chunked is understood.')
   if (headers['sec-fetch-site'] === 'cross-site' || (origin !== undefined && !isOwnOrigin(origin, host)))
-    return new GatewayError('Forbidden', 'Pages of another origin may not call the gateway; there is no CORS.')
+    return new GatewayError('Forbidden', 'Pages of another origin may not call the gateway; there is no CORS.', {
+      rule: 'foreign-origin',
+    })
   return null
 }
 
@@ -29,6 +31,7 @@ export function judgeLocal(host: string | undefined, remoteAddress: string | und
   return new GatewayError(
     'Forbidden',
     'With no caller configured only this machine is served, as localhost, 127.0.0.1 or [::1]; configure callers to serve others.',
+    { rule: 'loopback-only' },
   )
 }
 

@@ -83,14 +83,14 @@ export function isLoopbackHost(host: string): boolean {
 /** metrics.listen: the metrics alone, for whoever reaches that port. */
 export function serveMetricsOnly(
   listener: Listener,
-  scrape: () => Promise<{ readonly contentType: string; readonly text: string }>,
+  scrape: (accept?: string) => Promise<{ readonly contentType: string; readonly text: string }>,
   makeRequestId: (given: string | string[] | undefined) => string,
 ): void {
   listener.server.on('request', (req, res) => {
     res.setHeader('X-Request-Id', makeRequestId(req.headers['x-request-id']))
     const found = req.url === '/metrics' && (req.method === 'GET' || req.method === 'HEAD')
     if (!found) return void res.writeHead(404, { 'Content-Type': 'text/plain' }).end('Only GET /metrics is served here.\n')
-    scrape().then(
+    scrape(req.headers.accept).then(
       ({ contentType, text }) => res.writeHead(200, { 'Content-Type': contentType }).end(text),
       () => res.writeHead(500).end(),
     )

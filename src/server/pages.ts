@@ -24,7 +24,7 @@ export interface PagesPorts extends Pick<AdminRoutesPorts, 'administration' | 'b
   readonly readiness: () => Readiness
   /** The OpenAPI document; asked for once. */
   readonly openapi: () => object
-  readonly scrape: () => Promise<{ readonly contentType: string; readonly text: string }>
+  readonly scrape: (accept?: string) => Promise<{ readonly contentType: string; readonly text: string }>
   /** metrics.public: no key is needed for /metrics. */
   readonly metricsPublic: boolean
 }
@@ -130,7 +130,7 @@ async function serveMetrics(exchange: Exchange, ports: PagesPorts): Promise<void
         ),
       )
   }
-  const { contentType, text } = await ports.scrape()
+  const { contentType, text } = await ports.scrape(exchange.req.headers.accept)
   if (!exchange.res.destroyed) send(exchange, 200, contentType, text, NO_STORE)
 }
 

@@ -36,7 +36,7 @@ export interface ServerPorts {
   /** The OpenAPI document; asked for once. */
   readonly openapi: () => object
   readonly administration: Administration
-  readonly scrape: () => Promise<{ readonly contentType: string; readonly text: string }>
+  readonly scrape: (accept?: string) => Promise<{ readonly contentType: string; readonly text: string }>
 }
 
 export interface HttpFace {

@@ -31,7 +31,7 @@ const SCHEMA = `
 `
 
 export interface EmbeddedPorts {
-  readonly meter: Pick<Meter, 'storeHealthy'>
+  readonly meter: Pick<Meter, 'storeHealthy' | 'storeAnswered'>
   readonly log: Logger
 }
 
@@ -43,13 +43,17 @@ export function openEmbedded(dataDir: string, { meter, log }: EmbeddedPorts): Em
   meter.storeHealthy('embedded', true)
 
   const attempt = async <T>(work: () => T): Promise<T> => {
+    const begun = performance.now()
+    const told = (failed: boolean): void => meter.storeAnswered('embedded', (performance.now() - begun) / 1000, failed)
     try {
       const result = work()
+      told(false)
       if (!healthy) meter.storeHealthy('embedded', true)
       healthy = true
       return result
     } catch (error) {
       const fault = storeFault(error)
+      told(true)
       if (healthy) {
         meter.storeHealthy('embedded', false)
         log.log('warn', 'store away', { store: 'embedded', because: fault.reason })

@@ -40,7 +40,7 @@ export interface Stores {
 
 export interface StoresPorts {
   readonly clock: Clock
-  readonly meter: Pick<Meter, 'storeHealthy'>
+  readonly meter: Pick<Meter, 'storeHealthy' | 'storeAnswered'>
   readonly log: Logger
 }
 

@@ -1,6 +1,6 @@
 // One Redis, whatever stands behind the name, with every wait bounded. What is kept there is the business of redis-*.ts.
 import type { Redis } from 'ioredis'
-import type { Clock } from '../model/ports.ts'
+import type { Clock, Meter } from '../model/ports.ts'
 import { nameRedis, type RedisTarget } from '../model/redis-target.ts'
 import { createRedisClient, type RedisClient } from './redis-client.ts'
 import { createRedisHealth, type RedisHealth, type RedisHealthPorts } from './redis-health.ts'
@@ -17,6 +17,7 @@ export interface RedisOptions {
 
 export interface RedisPorts extends RedisHealthPorts {
   readonly clock: Clock
+  readonly meter: Pick<Meter, 'storeHealthy' | 'storeAnswered'>
 }
 
 export interface RedisScript {
@@ -64,7 +65,7 @@ export function openRedis(options: RedisOptions, ports: RedisPorts): RedisConnec
   const health = createRedisHealth(label, ports)
   const backoff = createBackoff()
   const client = createRedisClient(target, prefix, { commandTimeoutMs, connectTimeoutMs, delay: backoff.next })
-  const send = createSender(client)
+  const send = metered(createSender(client), ports)
   const beats = createHeartbeat(ports.clock, async () => {
     try {
       await send(HEARTBEAT, ['heartbeat'])
@@ -111,6 +112,20 @@ function listen(client: RedisClient, health: RedisHealth, ask: () => void): void
   client.on('sentinelError', health.hint)
   client.on('node error', health.hint)
   client.on('-node', ask)
+}
+
+function metered(send: Send, { clock, meter }: RedisPorts): Send {
+  return async (script, given) => {
+    const begun = clock.now()
+    let failed = true
+    try {
+      const answer = await send(script, given)
+      failed = false
+      return answer
+    } finally {
+      meter.storeAnswered('redis', (clock.now() - begun) / 1000, failed)
+    }
+  }
 }
 
 type Send = (script: RedisScript, given: readonly (string | number)[]) => Promise<unknown>

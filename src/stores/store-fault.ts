@@ -71,5 +71,6 @@ export function storeFault(error: unknown): StoreFault {
 export function storeAway(label: string, { reason }: Pick<StoreFault, 'reason'>): GatewayError {
   return new GatewayError('Overloaded', `the store (${label}) ${reason}; try again once it is back`, {
     retryAfter: 1000,
+    rule: 'store',
   })
 }

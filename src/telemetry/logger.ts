@@ -134,6 +134,8 @@ function formatCallLine(call: CallLine, level: string, time: string): string {
     status: call.status,
     error: call.error,
     source: call.source,
+    fault: call.fault,
+    rule: call.rule,
     sent: call.sent,
     attempts: call.attempts,
     durationMs: Math.round(call.durationMs * 1000) / 1000,

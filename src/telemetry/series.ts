@@ -1,5 +1,8 @@
 // Every series of our own, one row each: what is registered, what is documented and what may be a label all come from here.
-// Labels hold names from the configuration or from fixed sets; never a host, a path, a caller or a request id.
+// Labels hold names from the configuration or from fixed sets; never a host, a path, a made-up name or a request id. Beside this
+// table stand the client library's own process_ and nodejs_ series.
+
+import { REFUSAL_RULES } from '../errors/refusal-rules.ts'
 
 export interface Series {
   readonly name: string
@@ -11,14 +14,18 @@ export interface Series {
 }
 
 const CALL_SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120]
+/** What is ours to spend: far below any upstream's time. */
+const OWN_SECONDS = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2]
+const CONNECT_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5]
+const STORE_SECONDS = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.5, 1]
 const DNS_SECONDS = [0.0001, 0.001, 0.005, 0.02, 0.1, 0.5, 2, 5]
 
 export const SERIES = {
   calls: {
     name: 'sallyport_calls_total',
     type: 'counter',
-    help: 'Calls that ended, refusals included. status: class of the upstream status, or none; error: error.type of the envelope, or none.',
-    labels: ['entrance', 'adapter', 'status', 'error'],
+    help: 'Calls that ended, refusals included. status: class of the upstream status, or none; error: error.type of the envelope, or none; fault: whose doing it was: none (it went well), caller (4xx of the upstream included), upstream or gateway.',
+    labels: ['entrance', 'adapter', 'status', 'error', 'fault'],
   },
   callSeconds: {
     name: 'sallyport_call_duration_seconds',
@@ -27,11 +34,55 @@ export const SERIES = {
     labels: ['adapter'],
     buckets: CALL_SECONDS,
   },
+  callOwnSeconds: {
+    name: 'sallyport_call_overhead_seconds',
+    type: 'histogram',
+    help: 'What of a call was neither a try nor a wait: reading, judging, recording, stores. The gateway itself, in other words.',
+    labels: [],
+    buckets: OWN_SECONDS,
+  },
+  waitSeconds: {
+    name: 'sallyport_wait_duration_seconds',
+    type: 'histogram',
+    help: 'Waits before a try; because: queue (for a slot), rate-limit, backoff, retry-after or credential (a token to be obtained). Calls that did not wait are not in it.',
+    labels: ['adapter', 'because'],
+    buckets: CALL_SECONDS,
+  },
   refusals: {
     name: 'sallyport_refusals_total',
     type: 'counter',
-    help: 'Calls that the gateway itself refused, by error type.',
-    labels: ['type'],
+    help: 'Calls that the gateway itself refused, by the rule that did; the rules stand below.',
+    labels: ['adapter', 'rule', 'type'],
+  },
+  callerCalls: {
+    name: 'sallyport_caller_calls_total',
+    type: 'counter',
+    help: 'Calls by who made them and whose doing their outcome was (fault as in sallyport_calls_total).',
+    labels: ['caller', 'fault'],
+  },
+  callerSeconds: {
+    name: 'sallyport_caller_call_seconds_total',
+    type: 'counter',
+    help: "Time that the caller's calls took, summed.",
+    labels: ['caller'],
+  },
+  callerBytes: {
+    name: 'sallyport_caller_response_bytes_total',
+    type: 'counter',
+    help: "Decoded response bodies received for the caller's calls.",
+    labels: ['caller'],
+  },
+  replays: {
+    name: 'sallyport_idempotency_replays_total',
+    type: 'counter',
+    help: 'Calls that got the remembered outcome of an earlier call with their idempotency key.',
+    labels: ['adapter'],
+  },
+  sessionCalls: {
+    name: 'sallyport_session_calls_total',
+    type: 'counter',
+    help: 'Calls with a session, by what became of its cookies: unchanged, saved, or lost (the store would not take them).',
+    labels: ['outcome'],
   },
   bytesOut: {
     name: 'sallyport_upstream_request_bytes_total',
@@ -57,6 +108,32 @@ export const SERIES = {
     help: 'Single tries, from the slot obtained to the last byte of the body.',
     labels: ['adapter'],
     buckets: CALL_SECONDS,
+  },
+  connectSeconds: {
+    name: 'sallyport_connect_duration_seconds',
+    type: 'histogram',
+    help: "Connections opened: DNS, TCP, the proxy's CONNECT and TLS. Its _count is how many were opened.",
+    labels: ['adapter'],
+    buckets: CONNECT_SECONDS,
+  },
+  reuses: {
+    name: 'sallyport_pool_reuses_total',
+    type: 'counter',
+    help: 'Tries that went out on a connection already open.',
+    labels: ['adapter'],
+  },
+  tlsSeconds: {
+    name: 'sallyport_tls_handshake_duration_seconds',
+    type: 'histogram',
+    help: 'TLS handshakes with upstreams and proxies that succeeded. resumed: true where an earlier session was continued.',
+    labels: ['resumed'],
+    buckets: CONNECT_SECONDS,
+  },
+  tlsFailures: {
+    name: 'sallyport_tls_handshake_failures_total',
+    type: 'counter',
+    help: 'TLS handshakes that failed; reason: expired, hostname, untrusted (issuer), certificate (otherwise unfit), client-certificate, protocol, closed or timeout.',
+    labels: ['adapter', 'reason'],
   },
   retries: {
     name: 'sallyport_retries_total',
@@ -112,6 +189,30 @@ export const SERIES = {
     help: 'Tries that wait for a concurrency slot now.',
     labels: ['adapter'],
   },
+  poolOrigins: {
+    name: 'sallyport_pool_origins',
+    type: 'gauge',
+    help: 'Origins under the adapter for which state is kept now; the gateway keeps at most 5,000 in all.',
+    labels: ['adapter'],
+  },
+  slotsUsed: {
+    name: 'sallyport_slots_used_ratio',
+    type: 'gauge',
+    help: 'Slots taken over limits.concurrency now, 0 to 1, of the fullest origin.',
+    labels: ['adapter'],
+  },
+  queueUsed: {
+    name: 'sallyport_queue_used_ratio',
+    type: 'gauge',
+    help: 'Places taken in the queue over limits.queue now, 0 to 1, of the fullest origin.',
+    labels: ['adapter'],
+  },
+  rateLeft: {
+    name: 'sallyport_rate_left_ratio',
+    type: 'gauge',
+    help: 'What of limits.rate (its burst) can be spent at once, 0 to 1, of the origin with the least left. Adapters without a rate have none.',
+    labels: ['adapter'],
+  },
   dnsSeconds: {
     name: 'sallyport_dns_duration_seconds',
     type: 'histogram',
@@ -129,6 +230,19 @@ export const SERIES = {
     name: 'sallyport_store_healthy',
     type: 'gauge',
     help: '1 while the store answers, 0 while it does not.',
+    labels: ['store'],
+  },
+  storeSeconds: {
+    name: 'sallyport_store_command_duration_seconds',
+    type: 'histogram',
+    help: 'Commands to the store, failed ones included.',
+    labels: ['store'],
+    buckets: STORE_SECONDS,
+  },
+  storeFailures: {
+    name: 'sallyport_store_command_failures_total',
+    type: 'counter',
+    help: 'Commands to the store that failed or were not answered in time.',
     labels: ['store'],
   },
   auditFailures: {
@@ -168,6 +282,36 @@ export const SERIES = {
     help: "Callers' requests being received or answered now.",
     labels: [],
   },
+  connectionsLimit: {
+    name: 'sallyport_http_connections_limit',
+    type: 'gauge',
+    help: "Callers' connections that may be open at once (listen.connections).",
+    labels: [],
+  },
+  configGeneration: {
+    name: 'sallyport_config_generation',
+    type: 'gauge',
+    help: 'Configurations taken since the start; the first is 1.',
+    labels: [],
+  },
+  configTaken: {
+    name: 'sallyport_config_last_reload_success_timestamp_seconds',
+    type: 'gauge',
+    help: 'When the configuration that serves now was taken.',
+    labels: [],
+  },
+  configWell: {
+    name: 'sallyport_config_last_reload_successful',
+    type: 'gauge',
+    help: '1 where the last configuration read was taken, 0 where it was refused and the one before still serves.',
+    labels: [],
+  },
+  configRefused: {
+    name: 'sallyport_config_reload_failures_total',
+    type: 'counter',
+    help: 'Configurations that were refused.',
+    labels: [],
+  },
   build: {
     name: 'sallyport_build_info',
     type: 'gauge',
@@ -185,13 +329,25 @@ export function buildMetricsDocs(): string {
   return [
     '# Metrics',
     '',
-    '`GET /metrics` answers in the Prometheus text format: to callers with admin rights, to anyone with `metrics.public: true`, and on the',
-    'separate listener `metrics.listen`. Labels are bounded: adapters come from the configuration, `none` where no adapter was found, `other`',
-    'past the 1,000th name. Beside these stand the `process_` and `nodejs_` series of the Prometheus client (CPU, memory, event loop, GC).',
+    '`GET /metrics` answers in the Prometheus text format, or in OpenMetrics to a scraper that asks for it, and then with trace ids as',
+    'exemplars of call durations: to callers with admin rights, to anyone with `metrics.public: true`, and on the separate listener',
+    '`metrics.listen`. Labels are bounded: adapters and callers come from the configuration, `none` where there was none, `other`',
+    'past the 1,000th name; `local` is whoever calls a gateway without callers, `(credentials)` the gateway itself, asking for tokens.',
+    'Beside these stand the `process_` and `nodejs_` series of the Prometheus client (CPU, memory, event loop, GC).',
+    '',
+    'Dashboards, alerts and how to read them: [observability.md](observability.md).',
     '',
     '| series | type | labels | meaning |',
     '| --- | --- | --- | --- |',
     ...rows,
+    '',
+    '## Rules that refuse',
+    '',
+    "The label `rule` of `sallyport_refusals_total`, and the field `rule` of a call's log line.",
+    '',
+    '| rule | what refused |',
+    '| --- | --- |',
+    ...Object.entries(REFUSAL_RULES).map(([rule, meaning]) => `| \`${rule}\` | ${meaning} |`),
     '',
   ].join('\n')
 }

@@ -44,7 +44,9 @@ export function createDial(adapter: AdapterPolicy, origin: Origin, scope: Connec
   const tcp = ports.connectTcp ?? connectTcp
   const http2 = adapter.pool.http2
   const secure =
-    origin.scheme === 'https' ? createSecureConnect({ scope, caBundle: ports.caBundle, hostname: target.hostname, http2 }) : null
+    origin.scheme === 'https'
+      ? createSecureConnect({ ...secureOptions(adapter, ports), scope, hostname: target.hostname, http2 })
+      : null
 
   const direct = async (request: DialRequest): Promise<Dialled> => {
     request.phase('waiting for its name to resolve')
@@ -79,6 +81,10 @@ export function createDial(adapter: AdapterPolicy, origin: Origin, scope: Connec
   }
 }
 
+function secureOptions({ name }: AdapterPolicy, { caBundle, meter, clock }: TransportPorts) {
+  return { adapter: name, caBundle, meter, clock }
+}
+
 export type HostJudge = (host: Host, request: Pick<DialRequest, 'privileged' | 'cancellation'>) => Promise<readonly string[]>
 
 /** Addresses of a host that may be dialled, at least one; else EgressDenied, or ConnectionError where there is no such name. */
@@ -98,7 +104,7 @@ export function createHostJudge(
     new GatewayError(
       'EgressDenied',
       `${hostname} leads to no address that adapter ${adapter.name} may dial; if it should, list the address under egress.allow`,
-      { privateDetail },
+      { privateDetail, rule: 'egress-address' },
     )
 
   return async ({ hostname, port }, { privileged, cancellation }) => {
@@ -139,7 +145,7 @@ function createProxyDial(url: string, { adapter, scope, ports, judge }: ProxyDia
   const mayBeUnverified = scope.proxyLogin === null || adapter.tls.allowInsecureSecrets
   const own = { verify: adapter.tls.verify || !mayBeUnverified, ca: adapter.tls.ca, cert: null }
   const secure: SecureConnect | null = isTls
-    ? createSecureConnect({ scope: own, caBundle: ports.caBundle, hostname: host.hostname, http2: false })
+    ? createSecureConnect({ ...secureOptions(adapter, ports), scope: own, hostname: host.hostname, http2: false })
     : null
   const tcp = ports.connectTcp ?? connectTcp
   const { clock } = ports

@@ -240,5 +240,6 @@ export function withFacts(error: GatewayError, { sent = 'no', response }: Facts)
     ...(error.retryAfter === undefined ? {} : { retryAfter: error.retryAfter }),
     ...(error.detail === undefined ? {} : { detail: error.detail }),
     ...(error.privateDetail === undefined ? {} : { privateDetail: error.privateDetail }),
+    ...(error.rule === null ? {} : { rule: error.rule }),
   })
 }

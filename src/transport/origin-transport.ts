@@ -58,6 +58,7 @@ export function createOriginTransport(adapter: AdapterPolicy, origin: Origin, po
       return await pool.takeNew(scope, limited, async () => {
         const dialled = await dialOf(scope)(dialRequest)
         attempt.connect = rounded(clock.now() - begun)
+        meter.connected(adapter.name, attempt.connect / 1000)
         return openConnection(dialled, origin, adapter.pool.idleMs, clock)
       })
     } finally {
@@ -118,6 +119,7 @@ export function createOriginTransport(adapter: AdapterPolicy, origin: Origin, po
         status: attempt.status ?? null,
         error: attempt.error ?? null,
         seconds: attempt.elapsed / 1000,
+        reused: attempt.reused,
       })
     }
   }

@@ -2,7 +2,9 @@
 import { isIP, type Socket } from 'node:net'
 import { type ConnectionOptions, connect, createSecureContext, type SecureContext, type TLSSocket } from 'node:tls'
 import type { Cancellation } from '../model/cancellation.ts'
+import type { Clock, Meter } from '../model/ports.ts'
 import type { ConnectionScope } from './ports.ts'
+import { tlsFailureOf } from './tls-failure.ts'
 
 export interface SecureConnectOptions {
   readonly scope: Pick<ConnectionScope, 'verify' | 'ca' | 'cert'>
@@ -10,6 +12,10 @@ export interface SecureConnectOptions {
   /** As in the URL's host, bare; goes into SNI unless it is an address. */
   readonly hostname: string
   readonly http2: boolean
+  /** Is told of each handshake. */
+  readonly meter: Pick<Meter, 'tlsShaken' | 'tlsFailed'>
+  readonly adapter: string
+  readonly clock: Pick<Clock, 'now'>
 }
 
 export type SecureConnect = (socket: Socket, cancellation: Cancellation) => Promise<TLSSocket>
@@ -37,9 +43,25 @@ export function createSecureConnect(options: SecureConnectOptions): SecureConnec
       ALPNProtocols: options.http2 ? ['h2', 'http/1.1'] : ['http/1.1'],
       ...(session === undefined ? {} : { session }),
     }
-    return handshake(settings, cancellation, (latest) => {
-      session = latest
-    })
+    return metered(
+      handshake(settings, cancellation, (latest) => {
+        session = latest
+      }),
+      options,
+    )
+  }
+}
+
+async function metered(handshaking: Promise<TLSSocket>, { meter, adapter, clock }: SecureConnectOptions): Promise<TLSSocket> {
+  const begun = clock.now()
+  try {
+    const secured = await handshaking
+    meter.tlsShaken((clock.now() - begun) / 1000, secured.isSessionReused())
+    return secured
+  } catch (error) {
+    const reason = tlsFailureOf(error)
+    if (reason !== null) meter.tlsFailed(adapter, reason)
+    throw error
   }
 }
 

@@ -56,7 +56,17 @@ function createWorld({ maxOrigins = 10, closing = Promise.resolve() } = {}): Wor
           if (hold) await new Promise<void>((resolve) => waiting.push(resolve))
           return aResponse()
         },
-        sample: () => ({ origin: origin.origin, breaker: 'closed', connections: 1, idle: 1, inFlight: 0, queued: 0 }),
+        sample: () => ({
+          origin: origin.origin,
+          breaker: 'closed',
+          connections: 1,
+          idle: 1,
+          inFlight: 0,
+          queued: 0,
+          slots: 1,
+          places: 0,
+          rateLeft: null,
+        }),
         busy: () => stack.busy,
         close() {
           stack.closed++
@@ -112,7 +122,17 @@ describe('dispatch', () => {
       buildShared: () => null,
       build: () => ({
         dispatch: () => Promise.reject(failure),
-        sample: () => ({ origin: '', breaker: null, connections: 0, idle: 0, inFlight: 0, queued: 0 }),
+        sample: () => ({
+          origin: '',
+          breaker: null,
+          connections: 0,
+          idle: 0,
+          inFlight: 0,
+          queued: 0,
+          slots: 1,
+          places: 0,
+          rateLeft: null,
+        }),
         busy: () => false,
         close: async () => {
           closed++
@@ -337,7 +357,19 @@ describe('samples', () => {
     const { call, pool } = createWorld()
     await call(anAdapter({ name: 'a' }), 'https://x/')
     assert.deepEqual(pool.samples(), [
-      { adapter: 'a', origin: 'https://x', retired: false, breaker: 'closed', connections: 1, idle: 1, inFlight: 0, queued: 0 },
+      {
+        adapter: 'a',
+        origin: 'https://x',
+        retired: false,
+        breaker: 'closed',
+        connections: 1,
+        idle: 1,
+        inFlight: 0,
+        queued: 0,
+        slots: 1,
+        places: 0,
+        rateLeft: null,
+      },
     ])
   })
 })

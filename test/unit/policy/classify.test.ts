@@ -2,7 +2,14 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { ErrorType } from '../../../src/errors/catalogue.ts'
 import { GatewayError, type GatewayErrorOptions } from '../../../src/errors/gateway-error.ts'
-import { type Health, healthOfError, healthOfStatus, type RetryReason, retryReason } from '../../../src/policy/classify.ts'
+import {
+  faultOf,
+  type Health,
+  healthOfError,
+  healthOfStatus,
+  type RetryReason,
+  retryReason,
+} from '../../../src/policy/classify.ts'
 
 const STATUSES = [500, 502, 503, 504]
 const partial = (status: number): GatewayErrorOptions => ({ response: { status, reason: '', rawHeaders: [] }, sent: 'yes' })
@@ -53,3 +60,25 @@ for (const [type, options, health, reason] of ERROR_CASES) {
     assert.equal(retryReason(error), reason)
   })
 }
+
+for (const [status, error, source, fault] of [
+  [200, null, 'upstream', 'none'],
+  [302, null, 'upstream', 'none'],
+  [404, null, 'upstream', 'caller'],
+  [500, null, 'upstream', 'upstream'],
+  [null, null, 'upstream', 'none'],
+  [200, 'ChunkedEncodingError', 'upstream', 'upstream'],
+  [null, 'InvalidHeader', 'upstream', 'upstream'],
+  [null, 'InvalidHeader', 'gateway', 'caller'],
+  [null, 'ConnectTimeout', 'upstream', 'upstream'],
+  [null, 'Timeout', 'upstream', 'upstream'],
+  [null, 'Timeout', 'gateway', 'gateway'],
+  [null, 'BreakerOpen', 'gateway', 'upstream'],
+  [null, 'BulkheadFull', 'gateway', 'gateway'],
+  [null, 'RateLimited', 'gateway', 'caller'],
+  [null, 'Cancelled', 'gateway', 'caller'],
+  [null, 'InternalError', 'gateway', 'gateway'],
+] as const)
+  test(`status ${status} and error ${error} of the ${source} is laid to: ${fault}`, () => {
+    assert.equal(faultOf({ status, error, source }), fault)
+  })

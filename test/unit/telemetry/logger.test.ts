@@ -21,6 +21,8 @@ const CALL: CallLine = {
   status: 200,
   error: null,
   source: 'upstream',
+  fault: 'none',
+  rule: null,
   sent: 'yes',
   attempts: 1,
   durationMs: 12.34567,

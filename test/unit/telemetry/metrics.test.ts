@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import type { AdapterSample } from '../../../src/model/ports.ts'
+import { wantsOpenMetrics } from '../../../src/telemetry/exposition.ts'
 import { createMetrics, type Metrics } from '../../../src/telemetry/metrics.ts'
 import { buildMetricsDocs, SERIES, type Series } from '../../../src/telemetry/series.ts'
 
-const create = (maxAdapters?: number): Metrics =>
-  createMetrics({ version: '1.2.3', processMetrics: false, ...(maxAdapters ? { maxAdapters } : {}) })
+const create = (maxNames?: number): Metrics =>
+  createMetrics({ version: '1.2.3', processMetrics: false, date: () => 1_700_000_000_000, ...(maxNames ? { maxNames } : {}) })
 
 /** Lines of one series, in the order printed. */
 async function linesOf(metrics: Metrics, name: string): Promise<string[]> {
@@ -16,11 +17,17 @@ async function linesOf(metrics: Metrics, name: string): Promise<string[]> {
 const CALL = {
   entrance: 'requests',
   adapter: 'github',
+  caller: 'billing',
   status: 200,
   error: null,
+  fault: 'none',
+  rule: null,
   seconds: 0.03,
+  ownSeconds: 0.0004,
+  traceId: null,
   bytesOut: 10,
   bytesIn: 20,
+  replayed: false,
 } as const
 
 describe('metrics', () => {
@@ -28,10 +35,10 @@ describe('metrics', () => {
     const metrics = create()
     metrics.callEnded(CALL)
     metrics.callEnded({ ...CALL, status: 204 })
-    metrics.callEnded({ ...CALL, adapter: null, status: null, error: 'EgressDenied' })
+    metrics.callEnded({ ...CALL, adapter: null, status: null, error: 'EgressDenied', fault: 'caller' })
     const expected = [
-      'sallyport_calls_total{entrance="requests",adapter="github",status="2xx",error="none"} 2',
-      'sallyport_calls_total{entrance="requests",adapter="none",status="none",error="EgressDenied"} 1',
+      'sallyport_calls_total{entrance="requests",adapter="github",status="2xx",error="none",fault="none"} 2',
+      'sallyport_calls_total{entrance="requests",adapter="none",status="none",error="EgressDenied",fault="caller"} 1',
     ]
     assert.deepEqual(await linesOf(metrics, 'sallyport_calls_total'), expected)
     assert.deepEqual(await linesOf(metrics, 'sallyport_calls_total'), expected, 'a second scrape adds nothing')
@@ -45,17 +52,111 @@ describe('metrics', () => {
     ])
   })
 
-  test('only what the gateway itself refused counts as a refusal', async () => {
+  test('refusals are counted by the rule that refused, other failures are none', async () => {
     const metrics = create()
-    metrics.callEnded({ ...CALL, status: null, error: 'RateLimited' })
+    for (let i = 0; i < 2; i++) metrics.callEnded({ ...CALL, status: null, error: 'EgressDenied', rule: 'egress-port' })
+    metrics.callEnded({ ...CALL, status: null, error: 'EgressDenied', rule: 'egress-address' })
     metrics.callEnded({ ...CALL, status: null, error: 'ConnectTimeout' })
-    metrics.callEnded({ ...CALL, status: null, error: 'InvalidURL' })
-    assert.deepEqual(await linesOf(metrics, 'sallyport_refusals_total'), ['sallyport_refusals_total{type="RateLimited"} 1'])
+    assert.deepEqual(await linesOf(metrics, 'sallyport_refusals_total'), [
+      'sallyport_refusals_total{adapter="github",rule="egress-port",type="EgressDenied"} 2',
+      'sallyport_refusals_total{adapter="github",rule="egress-address",type="EgressDenied"} 1',
+    ])
   })
+
+  test('callers are counted by their configured names, anybody else as other', async () => {
+    const metrics = create()
+    metrics.configTaken(['billing'])
+    metrics.callEnded(CALL)
+    metrics.callEnded({ ...CALL, status: 503, fault: 'upstream' })
+    metrics.callEnded({ ...CALL, caller: 'made up' })
+    metrics.callEnded({ ...CALL, caller: null, seconds: null })
+    metrics.callEnded({ ...CALL, caller: '(credentials)' })
+    assert.deepEqual(await linesOf(metrics, 'sallyport_caller_calls_total'), [
+      'sallyport_caller_calls_total{caller="billing",fault="none"} 1',
+      'sallyport_caller_calls_total{caller="billing",fault="upstream"} 1',
+      'sallyport_caller_calls_total{caller="other",fault="none"} 1',
+      'sallyport_caller_calls_total{caller="none",fault="none"} 1',
+      'sallyport_caller_calls_total{caller="(credentials)",fault="none"} 1',
+    ])
+    assert.deepEqual(await linesOf(metrics, 'sallyport_caller_call_seconds_total{caller="billing"'), [
+      'sallyport_caller_call_seconds_total{caller="billing"} 0.06',
+    ])
+    assert.deepEqual(await linesOf(metrics, 'sallyport_call_duration_seconds_count'), [
+      'sallyport_call_duration_seconds_count{adapter="github"} 4',
+    ])
+  })
+
+  test('waits, connections, handshakes, replays, sessions and configurations have their series', async () => {
+    const metrics = create()
+    metrics.waited('a', 'rate limit', 0.3)
+    metrics.connected('a', 0.004)
+    metrics.attemptEnded({ adapter: 'a', status: 200, error: null, seconds: 1, reused: true })
+    metrics.tlsShaken(0.02, true)
+    metrics.tlsFailed('a', 'expired')
+    metrics.callEnded({ ...CALL, replayed: true, ownSeconds: null })
+    metrics.sessionUsed('lost')
+    metrics.storeAnswered('redis', 0.003, false)
+    metrics.storeAnswered('redis', 0.5, true)
+    metrics.configTaken([])
+    metrics.configTaken([])
+    metrics.configRefused()
+    const { text } = await metrics.scrape()
+    for (const line of [
+      'sallyport_wait_duration_seconds_bucket{le="0.25",adapter="a",because="rate-limit"} 0',
+      'sallyport_wait_duration_seconds_bucket{le="0.5",adapter="a",because="rate-limit"} 1',
+      'sallyport_wait_duration_seconds_bucket{le="+Inf",adapter="a",because="rate-limit"} 1',
+      'sallyport_connect_duration_seconds_sum{adapter="a"} 0.004',
+      'sallyport_pool_reuses_total{adapter="a"} 1',
+      'sallyport_tls_handshake_duration_seconds_count{resumed="true"} 1',
+      'sallyport_tls_handshake_failures_total{adapter="a",reason="expired"} 1',
+      'sallyport_idempotency_replays_total{adapter="github"} 1',
+      'sallyport_session_calls_total{outcome="lost"} 1',
+      'sallyport_store_command_duration_seconds_count{store="redis"} 2',
+      'sallyport_store_command_failures_total{store="redis"} 1',
+      'sallyport_config_generation 2',
+      'sallyport_config_last_reload_success_timestamp_seconds 1700000000',
+      'sallyport_config_last_reload_successful 0',
+      'sallyport_config_reload_failures_total 1',
+    ])
+      assert.ok(text.includes(`\n${line}\n`), line)
+    assert.doesNotMatch(text, /^sallyport_call_overhead_seconds_/m, 'a replay says nothing of the gateway itself')
+  })
+
+  test('OpenMetrics is given to whoever asks for it, with the trace of the last call in each bucket', async () => {
+    const metrics = create()
+    metrics.callEnded({ ...CALL, traceId: '4bf92f3577b34da6a3ce929d0e0e4736' })
+    const { contentType, text } = await metrics.scrape(
+      'application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1',
+    )
+    assert.equal(contentType, 'application/openmetrics-text; version=1.0.0; charset=utf-8')
+    assert.match(text, /^# TYPE sallyport_calls counter$/m)
+    assert.match(text, /^sallyport_calls_total\{/m)
+    assert.match(
+      text,
+      /^sallyport_call_duration_seconds_bucket\{le="0\.05",adapter="github"\} 1 # \{trace_id="4bf92f3577b34da6a3ce929d0e0e4736"\} 0\.03 1700000000$/m,
+    )
+    assert.match(text, /\n# EOF\n$/)
+    const plain = await metrics.scrape('text/plain')
+    assert.equal(plain.contentType, 'text/plain; version=0.0.4; charset=utf-8')
+    assert.match(plain.text, /^# TYPE sallyport_calls_total counter$/m, 'as before, after an OpenMetrics scrape')
+    assert.doesNotMatch(plain.text, /trace_id|EOF/)
+  })
+
+  for (const [accept, open] of [
+    ['', false],
+    ['*/*', false],
+    ['application/openmetrics-text', true],
+    ['Application/OpenMetrics-Text; version=1.0.0; q=0.5, text/plain; q=0.4', true],
+    ['application/openmetrics-text;q=0.3,text/plain', false],
+    ['application/openmetrics-text;q=0', false],
+  ] as const)
+    test(`Accept: ${accept || '(none)'} is answered with ${open ? 'OpenMetrics' : 'plain text'}`, () => {
+      assert.equal(wantsOpenMetrics(accept), open)
+    })
 
   test('attempts, retries, breaker moves, resolutions, stores, audit failures and tokens have their series', async () => {
     const metrics = create()
-    metrics.attemptEnded({ adapter: 'a', status: 503, error: null, seconds: 1 })
+    metrics.attemptEnded({ adapter: 'a', status: 503, error: null, seconds: 1, reused: false })
     metrics.retried('a', 'status')
     metrics.retryRefused('a', 'budget')
     metrics.retryRefused('a', 'something made up')
@@ -93,11 +194,14 @@ describe('metrics', () => {
       idle: 1,
       inFlight: 1,
       queued: 0,
+      slots: 4,
+      places: 14,
+      rateLeft: null,
       ...over,
     })
     let samples: [string, AdapterSample][] = [
       ['a', sample({})],
-      ['a', sample({ breaker: 'open', queued: 7 })],
+      ['a', sample({ breaker: 'open', inFlight: 4, queued: 7, rateLeft: 0.25 })],
       ['b', sample({ breaker: null })],
     ]
     metrics.watchAdapters(() => samples)
@@ -115,13 +219,39 @@ describe('metrics', () => {
       'sallyport_breaker_origins{adapter="a",state="open"} 1',
       'sallyport_breaker_origins{adapter="a",state="half-open"} 0',
     ])
-    assert.deepEqual(await linesOf(metrics, 'sallyport_http_connections'), ['sallyport_http_connections 42'])
+    for (const [ratio, a, b] of [
+      ['sallyport_slots_used_ratio', 1, 0.25],
+      ['sallyport_queue_used_ratio', 0.5, 0],
+      ['sallyport_rate_left_ratio', 0.25, null],
+    ] as const)
+      assert.deepEqual(
+        await linesOf(metrics, ratio),
+        [`${ratio}{adapter="a"} ${a}`, ...(b === null ? [] : [`${ratio}{adapter="b"} ${b}`])],
+        'of the worst origin',
+      )
+    assert.deepEqual(await linesOf(metrics, 'sallyport_pool_origins{adapter="a"'), ['sallyport_pool_origins{adapter="a"} 2'])
+    assert.deepEqual(await linesOf(metrics, 'sallyport_http_connections '), ['sallyport_http_connections 42'])
     assert.ok(!(await metrics.scrape()).text.includes('canary'))
     samples = []
     assert.deepEqual(await linesOf(metrics, 'sallyport_pool_connections'), [])
   })
 
-  test('made-up names cannot make series without end', async () => {
+  test('a million made-up names make no more series than a few', async () => {
+    const metrics = createMetrics({ version: '1', processMetrics: false, maxNames: 3 })
+    const size = async (): Promise<number> => (await metrics.scrape()).text.split('\n').length
+    const round = (i: number): void => {
+      const name = `made-up-${i}`
+      metrics.callEnded({ ...CALL, adapter: name, caller: name, entrance: name, status: 100 + (i % 900) })
+      metrics.attemptEnded({ adapter: name, status: 200, error: null, seconds: 0.1, reused: false })
+      metrics.waited(name, 'queue', 0.1)
+    }
+    for (let i = 0; i < 10_000; i++) round(i)
+    const before = await size()
+    for (let i = 10_000; i < 1_000_000; i++) round(i)
+    assert.equal(await size(), before)
+  })
+
+  test('names past the limit count as other', async () => {
     const metrics = create(3)
     for (let i = 0; i < 100; i++) {
       metrics.callEnded({ ...CALL, adapter: `made-up-${i}`, entrance: 'made up' })
@@ -151,7 +281,7 @@ describe('series table', () => {
       assert.match(series.name, /^sallyport_[a-z_]+$/)
       assert.equal(series.name.endsWith('_total'), series.type === 'counter')
       if (series.type === 'histogram') assert.match(series.name, /_seconds$|_bytes$/)
-      for (const label of series.labels) assert.doesNotMatch(label, /origin|host|url|path|caller|request/)
+      for (const label of series.labels) assert.doesNotMatch(label, /origin|host|url|path|request/)
       assert.ok(buildMetricsDocs().includes(`| \`${series.name}\` | ${series.type} |`))
     })
 })
