@@ -108,6 +108,13 @@ export function createConnectionPool(options: PoolOptions): ConnectionPool {
     }
   }
 
+  /** HTTP/1.1, nothing under way on it any more. */
+  const settle = (connection: Connection): void => {
+    if (isClosing || !isUsable(connection) || connection.socket.writableLength > 0) connection.destroy()
+    else groups.find((group) => group.all.has(connection))?.idle.push(connection)
+    changed()
+  }
+
   return {
     take,
     async takeNew(scope, cancellation, make) {
@@ -125,12 +132,10 @@ export function createConnectionPool(options: PoolOptions): ConnectionPool {
       connection.served++
       if (connection.http2) {
         if ((isClosing || connection.suspect) && connection.active === 0) connection.destroy()
-      } else if (isClosing || !isUsable(connection) || connection.socket.writableLength > 0) {
-        connection.destroy()
-      } else {
-        groups.find((group) => group.all.has(connection))?.idle.push(connection)
-      }
-      changed()
+        changed()
+        // Over TLS an answer may be here before word that the request has left; one that really has not is an upload cut short.
+      } else if (connection.socket.writableLength > 0) setImmediate(settle, connection)
+      else settle(connection)
     },
     dropIdle(scope) {
       for (const connection of groupOf(scope).idle.splice(0)) connection.destroy()
