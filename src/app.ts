@@ -200,6 +200,7 @@ export function createApp(config: Config, { log, clock = systemClock, reload }: 
       descriptorLimit: listen.descriptorBytes,
       maxConnections: listen.connections,
       metrics: config.metrics,
+      load: config.overload,
       clocks: { headMs: listen.headTimeoutMs, requestMs: listen.bodyTimeoutMs, keepAliveMs: listen.keepAliveMs },
     },
     {

@@ -68,6 +68,12 @@ export interface Config {
     /** A larger file is followed by another of the same day. */
     readonly fileBytes: number
   }
+  readonly overload: {
+    readonly calls: number
+    readonly eventLoopDelayMs: number
+    /** 0-1. */
+    readonly memory: number
+  }
   readonly metrics: {
     readonly public: boolean
     /** null: no listener of its own. */

@@ -50,6 +50,11 @@ export function resolveConfig(written: Written, surroundings: Surroundings): Con
     },
     adapters: written.adapters.map((adapter) => resolveAdapter(adapter, written.defaults, written.idempotency.ttl)),
     caBundles: surroundings.caBundles,
+    overload: {
+      calls: written.overload.calls,
+      eventLoopDelayMs: written.overload.eventLoopDelay,
+      memory: written.overload.memory,
+    },
     audit: resolveAudit(written.audit, surroundings.auditKeyFile),
     metrics: { public: metrics.public, listen: metrics.listen ?? null },
     log: written.log,

@@ -3,7 +3,7 @@
 import { z } from 'zod'
 import { ADAPTER, DEFAULTS, methods, paths, TIMEOUT } from './adapter-schema.ts'
 import { normaliseDnsServer } from './addresses.ts'
-import { choice, duration, field, flag, integer, name, optionalText, section, size, text } from './fields.ts'
+import { choice, duration, field, flag, integer, name, optionalText, percent, section, size, text } from './fields.ts'
 import { REDIS } from './redis-schema.ts'
 
 const LONG = Number.MAX_SAFE_INTEGER
@@ -143,6 +143,17 @@ export const ROOT = section({
     .describe(
       'Certificate authorities by name, each a PEM file; used instead of the built-in roots where an adapter or a descriptor names one.',
     ),
+  overload: section({
+    calls: integer(1, 1_000_000).prefault(5000).describe("Callers' requests under way at once; further ones are Overloaded."),
+    eventLoopDelay: duration()
+      .prefault('250ms')
+      .describe('Where the event loop stays later than this, fewer requests are taken until it keeps up again.'),
+    memory: percent()
+      .prefault('85%')
+      .describe("Share of the container's or machine's memory, or of V8's heap, above which no call is taken."),
+  })
+    .prefault({})
+    .describe('When the gateway sheds load of its own accord. Health, metrics and the admin entrance go on.'),
   audit: section({
     durability: choice('process', 'strict', 'best-effort')
       .prefault('process')

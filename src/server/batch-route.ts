@@ -15,7 +15,13 @@ export interface BatchOptions {
 
 type Chunks = readonly Uint8Array[]
 
-export function createBatchServe(options: BatchOptions, gateway: Gateway): Serve {
+export interface BatchPorts {
+  readonly gateway: Gateway
+  /** Asked for each item. */
+  readonly overload: () => GatewayError | null
+}
+
+export function createBatchServe(options: BatchOptions, { gateway, overload }: BatchPorts): Serve {
   return async (exchange, caller, body) => {
     const { items, concurrency } = parseBatch(body)
     const calls = watchItems(exchange)
@@ -29,10 +35,15 @@ export function createBatchServe(options: BatchOptions, gateway: Gateway): Serve
         const index = next++
         const item = items[index]
         if (item === undefined || exchange.res.destroyed) return
-        const cancellation = calls.begin()
-        const call = incoming(exchange, `${exchange.requestId}-${index}`, caller, item, cancellation)
-        sink.deliver(index, (await gateway.call(call)).chunks)
-        calls.end(cancellation)
+        const requestId = `${exchange.requestId}-${index}`
+        const refusal = overload()
+        if (refusal) {
+          sink.deliver(index, gateway.refuse(refusal, { entrance: 'batch', requestId, caller: caller.name }).chunks)
+        } else {
+          const cancellation = calls.begin()
+          sink.deliver(index, (await gateway.call(incoming(exchange, requestId, caller, item, cancellation))).chunks)
+          calls.end(cancellation)
+        }
         await flow.room(sink.held)
       }
     }

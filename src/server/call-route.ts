@@ -22,6 +22,8 @@ export interface CallRoutePorts {
   readonly gateway: Gateway
   readonly callers: () => Callers
   readonly isDraining: () => boolean
+  /** Overloaded, where nothing more can be borne. */
+  readonly overload: () => GatewayError | null
 }
 
 /** What an entrance does with a body that was admitted. Must see to the answer itself. */
@@ -53,7 +55,7 @@ export function createCallRoutes(options: CallRouteOptions, ports: CallRoutePort
     if (caller instanceof GatewayError) return caller
     exchange.caller = caller.name
     if (ports.isDraining()) return new GatewayError('Draining', 'The gateway is shutting down; another replica will answer.')
-    return judgeJsonHead(headers, options.descriptorLimit) ?? refuseTimeLeft(headers) ?? caller
+    return ports.overload() ?? judgeJsonHead(headers, options.descriptorLimit) ?? refuseTimeLeft(headers) ?? caller
   }
 
   const receive = async (exchange: Exchange, serve: Serve): Promise<void> => {

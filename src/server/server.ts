@@ -12,6 +12,7 @@ import { judgeHead, judgeLocal, malformed } from './door.ts'
 import type { Exchange } from './exchange.ts'
 import { createInFlight, type InFlight } from './in-flight.ts'
 import { type Bound, createListener, isLoopbackHost, type ServerClocks, serveMetricsOnly } from './listener.ts'
+import { createLoadGuard, type LoadGuardOptions } from './load-guard.ts'
 import { createPages, type Pages, type Readiness } from './pages.ts'
 import { createRequestIds } from './request-id.ts'
 
@@ -26,6 +27,8 @@ export interface ServerOptions {
   /** metrics.public (default false) and metrics.listen (default none). */
   readonly metrics?: { readonly public?: boolean; readonly listen?: { readonly host: string; readonly port: number } | null }
   readonly clocks?: ServerClocks
+  /** Default: no bound. */
+  readonly load?: LoadGuardOptions
 }
 
 export interface ServerPorts {
@@ -76,11 +79,16 @@ export function createServer(options: ServerOptions, ports: ServerPorts): HttpFa
   let draining = false
 
   if (options.maxConnections !== undefined) listener.server.maxConnections = options.maxConnections
-  const routes = createCallRoutes({ descriptorLimit, answerMs, lingerMs }, { gateway, callers, isDraining: () => draining })
+  const guard = options.load ? createLoadGuard(options.load, { underWay: () => inFlight.size }) : null
+  const overload = (): GatewayError | null => guard?.refusal() ?? null
+  const routes = createCallRoutes(
+    { descriptorLimit, answerMs, lingerMs },
+    { gateway, callers, isDraining: () => draining, overload },
+  )
   const pages = createPages({
     ...{ routes, callers, openapi: ports.openapi, scrape: ports.scrape },
     ...{ administration: ports.administration, bodyLimit: descriptorLimit, answerMs },
-    batch: routes.entrance(createBatchServe({ heldLimit: BATCH_HELD_BYTES, answerMs }, gateway)),
+    batch: routes.entrance(createBatchServe({ heldLimit: BATCH_HELD_BYTES, answerMs }, { gateway, overload })),
     readiness: () => (draining ? { ...ports.readiness(), ready: false, because: 'draining' } : ports.readiness()),
     metricsPublic: options.metrics?.public ?? false,
   })
@@ -91,6 +99,7 @@ export function createServer(options: ServerOptions, ports: ServerPorts): HttpFa
   attach({ server: listener.server, begin, connections, routes, pages, callers })
 
   const close = async (): Promise<void> => {
+    guard?.close()
     await Promise.all([listener.close(), metrics?.listener.close()])
   }
   return {
