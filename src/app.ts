@@ -5,6 +5,7 @@ import { createRoutes } from './adapters/routes.ts'
 import { configuredName, createTwinRoutes } from './adapters/twin-routes.ts'
 import { createAdapterOperations } from './admin/adapters.ts'
 import { createAdministration } from './admin/administration.ts'
+import { createCallerOperations } from './admin/callers.ts'
 import { type ConfigChange, describeChange } from './admin/config-change.ts'
 import { createLogLevel } from './admin/log-level.ts'
 import { createProcessOperations, type Reloaded } from './admin/process.ts'
@@ -46,6 +47,8 @@ import { resolveLocation } from './prepare/resolve-location.ts'
 import { prepareUrl } from './prepare/url.ts'
 import type { Readiness } from './server/pages.ts'
 import { createServer, type HttpFace } from './server/server.ts'
+import { createSessionIndex } from './sessions/session-index.ts'
+import { createSessionList } from './sessions/session-list.ts'
 import { createSessions } from './sessions/sessions.ts'
 import { buildStack, type StackPorts } from './stacks.ts'
 import { openStores, type Stores, type StoresPorts, untilConnected } from './stores/open-stores.ts'
@@ -130,6 +133,7 @@ export function createApp(config: Config, { log, clock = systemClock, reload }: 
     onChange: () => void pool.samples(), // whoever is looked at tells log and metrics that it moved
   })
   const logLevel = createLogLevel(config.log.level, { clock, apply: log.setLevel })
+  const sessionIndex = createSessionIndex(stores.values)
   const mountedOn = (url: string): AdapterPolicy | null => adapterFor(url, snapshot.routes)
   const tokens = createTokenExchange({ gateway: { call: (incoming) => gateway.call(incoming) }, mountedOn, clock })
   const shared = createSharedStates({ values: stores.tokens, sealer: texts, clock })
@@ -169,7 +173,7 @@ export function createApp(config: Config, { log, clock = systemClock, reload }: 
       egress: judge,
     })(pool.dispatch),
     rehearse: rehearsalStack({ egress: judge, credentials: pretend })(createRehearsal(stackPorts.transport)),
-    sessions: createSessions({ store: stores.values, clock, ttlMs: config.sessions.ttlMs }),
+    sessions: createSessions({ store: stores.values, clock, ttlMs: config.sessions.ttlMs, index: sessionIndex }),
     audit,
     meter: metrics,
     log,
@@ -188,6 +192,11 @@ export function createApp(config: Config, { log, clock = systemClock, reload }: 
             adapter: configuredName(sample.adapter),
             purpose: sample.adapter === configuredName(sample.adapter) ? 'calls' : 'tokens',
           })),
+      }),
+      ...createCallerOperations({
+        ...{ clock, callers: identities.administration },
+        sessions: createSessionList(stores.values, sessionIndex),
+        names: () => (snapshot.callers.configured ? snapshot.config.callers.map(({ caller }) => caller.name) : ['local']),
       }),
       ...createProcessOperations({ config: () => snapshot.config, reload, logLevel }),
     },

@@ -6,6 +6,7 @@ import type { OverrideEntry } from '../model/breaker-override.ts'
 import { originOf } from '../model/mount.ts'
 import type { AdapterSample, Clock } from '../model/ports.ts'
 import { viewAdapter } from './config-view.ts'
+import { endOf, instant, instantOrNull, invalid } from './instants.ts'
 import type { Deed } from './operation.ts'
 import type { SharedOverrides } from './shared-overrides.ts'
 
@@ -57,7 +58,7 @@ export function createAdapterOperations({ clock, adapters, samples, overrides }:
       const origin = body.origin === undefined ? null : originUnder(adapter, body.origin)
       const override = state === null ? null : { state, by: who, reason: body.reason ?? '', since, until }
       return {
-        detail: { origin, state, reason: override?.reason ?? null, until: shown(override?.until ?? null) },
+        detail: { origin, state, reason: override?.reason ?? null, until: instantOrNull(override?.until ?? null) },
         async carryOut() {
           const shared = await overrides.set({ adapter: adapter.name, origin }, override)
           return { answer: { adapter: adapter.name, overrides: overridesOf(adapter.name), shared }, detail: { shared } }
@@ -68,15 +69,6 @@ export function createAdapterOperations({ clock, adapters, samples, overrides }:
 }
 
 const order = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
-const shown = (date: number | null): string | null => (date === null ? null : new Date(date).toISOString())
-
-/** null: until it is lifted. */
-function endOf({ expiresIn, until }: AdminInput<'setBreaker'>['body'], now: number): number | null {
-  if (expiresIn !== undefined) return now + expiresIn
-  if (until === undefined) return null
-  if (until <= now) throw invalid('/until', 'must be in the future')
-  return until
-}
 
 function originUnder({ name, mount }: AdapterPolicy, given: string): string {
   const origin = originOf(new URL(given))
@@ -86,12 +78,8 @@ function originUnder({ name, mount }: AdapterPolicy, given: string): string {
   throw invalid('/origin', `is not under adapter "${name}", which is mounted on ${mount}`)
 }
 
-function invalid(pointer: string, message: string): GatewayError {
-  return new GatewayError('InvalidDescriptor', `${pointer.slice(1)}: ${message}`, { detail: [{ pointer, message }] })
-}
-
 function viewOverride({ origin, state, by, reason, since, until }: OverrideEntry) {
-  return { origin, state, by, reason, since: new Date(since).toISOString(), until: shown(until) }
+  return { origin, state, by, reason, since: instant(since), until: instantOrNull(until) }
 }
 
 function viewOrigin(sample: OriginSample, overrides: SharedOverrides) {

@@ -2,7 +2,7 @@
 // is done and again before it is answered: what cannot be recorded is not done.
 import { randomUUID } from 'node:crypto'
 import { ADMIN_ENTRANCES, type AdminEntrance, type AdminOperation } from '../descriptor/admin-entrances.ts'
-import { nameSchema } from '../descriptor/admin-schema.ts'
+import { paramSchema } from '../descriptor/admin-schema.ts'
 import { readAdminBody, readAdminQuery } from '../descriptor/read-admin.ts'
 import type { ErrorType } from '../errors/catalogue.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
@@ -83,7 +83,7 @@ export function createAdministration({ audit, log, meter, operations }: Administ
 
 function readInput(entrance: AdminEntrance, { params, body, query }: AdminAsk) {
   for (const name of Object.values(params))
-    if (!nameSchema.safeParse(name).success)
+    if (!paramSchema.safeParse(name).success)
       throw new GatewayError('NotFound', 'There is nothing of that name: a name is 1-64 of A-Z a-z 0-9 . _ -.')
   return {
     params,
@@ -101,14 +101,21 @@ function withoutRights(name: string): GatewayError {
 
 /** Names alone: what is no name was refused, and is not written down. null: the gateway as a whole. */
 function subjectOf({ params }: AdminAsk): string | null {
-  const names = Object.values(params).map((name) => (nameSchema.safeParse(name).success ? name : '?'))
+  const names = Object.values(params).map((name) => (paramSchema.safeParse(name).success ? name : '?'))
   return names.length === 0 ? null : names.join('/')
 }
 
 /** Anything else is a bug of ours: its message may quote anything, and is told to nobody. */
 function asGatewayError(thrown: unknown, { requestId }: AdminAsk, log: Logger): GatewayError {
-  if (thrown instanceof GatewayError) return thrown
+  if (thrown instanceof GatewayError) return withDetail(thrown)
   const name = thrown instanceof Error ? thrown.name : typeof thrown
   log.log('error', 'internal error', { requestId, name })
   return new GatewayError('InternalError', 'the gateway failed; report it with the requestId', { cause: thrown })
+}
+
+/** What could not be read says so with its pointer; where nobody knew one, it is the whole. */
+function withDetail(error: GatewayError): GatewayError {
+  const { type, message, detail } = error
+  if (type !== 'InvalidDescriptor' || detail !== undefined) return error
+  return new GatewayError(type, message, { detail: [{ pointer: '', message }], cause: error })
 }

@@ -11,6 +11,8 @@ const NAME_FAULT = 'must be a name: 1-64 of A-Z a-z 0-9 . _ -, the first a lette
 const PLAIN = /^[^\p{Cc}\u2028\u2029]+$/u
 const MAX_REASON = 200
 
+/** Ids of keys; those in the configuration file are called `sha256:…`. */
+export const paramSchema = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$/)
 export const nameSchema = z.string({ error: NAME_FAULT }).regex(NAME, { error: NAME_FAULT })
 
 const count = z.int().min(0)
@@ -124,6 +126,72 @@ export const reloadSchema = z
     warnings: z.array(z.string()).describe('Each with its file, line and key.'),
   })
   .describe('What the reload changed.')
+
+const keySchema = z
+  .strictObject({
+    id: z.string().describe('Stands in the key itself; of a key in the configuration file, the beginning of its hash.'),
+    source: z.enum(['stored', 'config']).describe('config: it stands in the configuration file, and is changed there.'),
+    state: z.enum(['active', 'expired', 'revoked']),
+    createdAt: instantShown.nullable(),
+    createdBy: z.string().nullable(),
+    lastUsedAt: instantShown.nullable().describe('To the minute; null: never, or not known.'),
+    expiresAt: instantShown.nullable().describe('null: never.'),
+  })
+  .describe('A key of a caller, without the key.')
+
+export const callersSchema = z.strictObject({
+  callers: z
+    .array(
+      z.strictObject({
+        name: z.string(),
+        configured: z
+          .boolean()
+          .describe('false: stored keys name a caller that the configuration has not; nobody is let in by them.'),
+        admin: z.boolean(),
+        jwt: z.boolean().describe('It may also show tokens.'),
+        certificates: count.describe('It may also show one of so many client certificates.'),
+        keys: z.array(keySchema),
+      }),
+    )
+    .describe('In the order of the configuration; callers that it has not come last.'),
+})
+
+export const keyBodySchema = z
+  .strictObject({ expiresIn, until: instantGiven.optional().describe('It ends at this instant, RFC 3339.') })
+  .refine(({ expiresIn, until }) => expiresIn === undefined || until === undefined, { error: EITHER_END })
+  .describe('A new key. Without an end it is good until it is revoked.')
+
+export const createdKeySchema = z
+  .strictObject({
+    caller: nameSchema,
+    id: z.string(),
+    key: z.string().describe('The key itself: shown this once, and kept nowhere.'),
+    createdAt: instantShown,
+    expiresAt: instantShown.nullable(),
+  })
+  .describe('A key as it was made.')
+
+export const revokedKeySchema = z.strictObject({ caller: z.string(), key: keySchema })
+
+export const sessionsQuerySchema = z.strictObject({
+  caller: nameSchema.optional().describe('Its sessions alone. Absent: those of every configured caller.'),
+})
+
+export const sessionSchema = z
+  .strictObject({
+    caller: z.string(),
+    name: z.string(),
+    cookies: count,
+    domains: z.array(z.string()).describe('That the cookies are for.'),
+    writtenAt: instantShown,
+  })
+  .describe('A named cookie jar of a caller, without its cookies.')
+
+export const sessionsSchema = z.strictObject({
+  sessions: z.array(sessionSchema).describe('By caller and name; of each caller the 1,000 that began last.'),
+})
+
+export const forgottenSchema = z.strictObject({ caller: z.string(), name: z.string(), deleted: z.literal(true) })
 
 const LEVELS = ['debug', 'info', 'warn', 'error', 'fatal'] as const
 

@@ -1,10 +1,11 @@
 // Named cookie jars, private to a caller, kept between calls in a key-value store. Two calls of one session that end at the
 // same time lose no cookie: a jar is written by compare-and-set, and what a call took is taken again by the newer jar.
-import type { SerializedCookie } from 'tough-cookie'
 import { GatewayError } from '../errors/gateway-error.ts'
 import type { Clock, CookieJar, KeyValueStore, Sessions } from '../model/ports.ts'
 import { createCookieJar, type RecordingJar } from './cookie-jar.ts'
 import { JAR_LIMITS, type JarLimits } from './jar-limits.ts'
+import type { SessionIndex } from './session-index.ts'
+import { jarKey, parseJar, writeJar } from './stored-jar.ts'
 
 export interface SessionsOptions {
   readonly store: KeyValueStore
@@ -12,6 +13,8 @@ export interface SessionsOptions {
   /** A session that nobody used for this long is forgotten. Its expiry is put off when half of it has passed. */
   readonly ttlMs: number
   readonly limits?: JarLimits
+  /** Told of each session that begins. */
+  readonly index?: Pick<SessionIndex, 'note'>
 }
 
 interface Opened {
@@ -23,20 +26,20 @@ interface Opened {
 /** Other replicas may win this often; this replica's own calls take turns. */
 const MOST_TRIES = 10
 
-export function createSessions({ store, clock, ttlMs, limits = JAR_LIMITS }: SessionsOptions): Sessions {
+export function createSessions({ store, clock, ttlMs, limits = JAR_LIMITS, index }: SessionsOptions): Sessions {
   const opened = new WeakMap<CookieJar, Opened>()
   const inTurn = createTurns()
 
   const load = async (key: string): Promise<Opened & { readonly writtenAt: number }> => {
     const found = await store.get(key)
-    const { writtenAt, cookies } = found === null ? NOTHING : parseStored(found.value)
+    const { writtenAt, cookies } = parseJar(found?.value)
     return { jar: createCookieJar(clock, limits, cookies), version: found?.version ?? null, writtenAt }
   }
 
   const write = async (key: string, name: string, { jar, version }: Opened): Promise<void> => {
     let current: Opened = { jar, version }
     for (let tries = 0; tries < MOST_TRIES; tries++) {
-      const value = JSON.stringify({ writtenAt: clock.date(), cookies: current.jar.serialize() })
+      const value = writeJar({ writtenAt: clock.date(), cookies: current.jar.serialize() })
       if (await store.put(key, value, { ttlMs, ifVersion: current.version })) return
       current = await load(key)
       for (const entry of jar.taken) current.jar.take(entry)
@@ -46,7 +49,7 @@ export function createSessions({ store, clock, ttlMs, limits = JAR_LIMITS }: Ses
 
   return {
     async open(caller, name) {
-      const { jar, version, writtenAt } = await load(keyOf(caller, name))
+      const { jar, version, writtenAt } = await load(jarKey(caller, name))
       const stale = version !== null && clock.date() - writtenAt > ttlMs / 2
       const port = portOf(jar, stale)
       opened.set(port, { jar, version })
@@ -55,8 +58,9 @@ export function createSessions({ store, clock, ttlMs, limits = JAR_LIMITS }: Ses
     async save(caller, name, jar) {
       const mine = opened.get(jar)
       if (mine === undefined || !jar.changed) return
-      const key = keyOf(caller, name)
+      const key = jarKey(caller, name)
       await inTurn(key, () => write(key, name, mine))
+      if (mine.version === null) await index?.note(caller, name)
     },
     transient: () => portOf(createCookieJar(clock, limits, []), false),
   }
@@ -74,32 +78,6 @@ function portOf(jar: RecordingJar, stale: boolean): CookieJar {
     changed: stale,
   }
   return port
-}
-
-/** Encoded, so that no caller's name can run into a session's. */
-function keyOf(caller: string, name: string): string {
-  return `session:${encodeURIComponent(caller)}:${encodeURIComponent(name)}`
-}
-
-interface Stored {
-  readonly writtenAt: number
-  readonly cookies: readonly SerializedCookie[]
-}
-
-const NOTHING: Stored = { writtenAt: 0, cookies: [] }
-
-/** What is no jar counts as an empty one, and is written over. */
-function parseStored(text: string): Stored {
-  try {
-    const value: unknown = JSON.parse(text)
-    return isStored(value) ? value : NOTHING
-  } catch {
-    return NOTHING
-  }
-}
-
-function isStored(value: unknown): value is Stored {
-  return typeof value === 'object' && value !== null && 'cookies' in value && Array.isArray(value.cookies) && 'writtenAt' in value
 }
 
 /** Tasks of one key run one after the other; whether one failed is nothing to the next. */

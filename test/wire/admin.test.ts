@@ -314,3 +314,69 @@ test('the log level can be changed for a time', async (t) => {
   const level = (await gateway.get('/v1/admin/log-level')).envelope
   assert.deepEqual(level, { level: 'warn', configured: 'warn', by: null, until: null })
 })
+
+describe('callers', () => {
+  const store = { key: `k1:${Buffer.alloc(32, 7).toString('base64')}` }
+
+  test('get keys that are shown once, let in at once, and are revoked at once', async (t) => {
+    const { gateway, at } = await setScene(t, { config: { callers: CALLERS, store } })
+    const made = await ask(gateway, 'POST', 'callers/billing/keys', { expiresIn: '1h' })
+    const { key, id, createdAt, expiresAt, caller } = made.envelope
+    assert.deepEqual([made.status, caller], [200, 'billing'])
+    assert.ok(Math.abs(Date.parse(expiresAt) - Date.parse(createdAt) - 3_600_000) < 10_000)
+    const use = () => gateway.call({ url: at('/') }, { headers: { 'x-sallyport-key': key } })
+    assert.equal((await use()).status, 200)
+    const listed = (await ask(gateway, 'GET', 'callers')).envelope.callers.find(
+      ({ name }: { name: string }) => name === 'billing',
+    )
+    const ofFile = { source: 'config', state: 'active', createdAt: null, createdBy: null, expiresAt: null }
+    const stored = { id, source: 'stored', state: 'active', createdBy: 'ops', createdAt, expiresAt }
+    assert.deepEqual(
+      listed.keys.map(({ lastUsedAt, id: shown, ...row }: { lastUsedAt: string; id: string }) =>
+        shown.startsWith('sha256:') ? row : { id: shown, ...row },
+      ),
+      [ofFile, stored],
+    )
+    const third = await ask(gateway, 'POST', 'callers/billing/keys', {})
+    assert.deepEqual([third.status, third.envelope.error.type], [403, 'Forbidden'])
+
+    const revoked = await ask(gateway, 'DELETE', `callers/keys/${id}`)
+    assert.deepEqual([revoked.status, revoked.envelope.caller, revoked.envelope.key.state], [200, 'billing', 'revoked'])
+    assert.equal((await use()).status, 401)
+    const [file] = listed.keys
+    const inFile = await ask(gateway, 'DELETE', `callers/keys/${file.id}`)
+    assert.equal(inFile.status, 404)
+    assert.match(inFile.envelope.error.message, /stands in the configuration file/)
+    assert.equal((await ask(gateway, 'POST', 'callers/nobody/keys', {})).status, 404)
+
+    const trail = JSON.stringify(gateway.audit())
+    assert.ok(!trail.includes(key) && !gateway.logs().includes(key), 'the key is nowhere but in its answer')
+    assert.deepEqual(acts(gateway)[1], {
+      ...{ who: 'ops', via: 'admin', act: 'caller-key.create', subject: 'billing', phase: 'ended', error: null },
+      detail: { expiresAt, key: id },
+    })
+  })
+})
+
+describe('sessions', () => {
+  test('are listed without their cookies, and forgotten', async (t) => {
+    const { gateway, up, at } = await setScene(t, { config: { callers: CALLERS } })
+    up.answer({ headers: [['Set-Cookie', `login=${CANARY_TOKEN}`]] })
+    const headers = { 'x-sallyport-key': BILLING }
+    await gateway.call({ url: at('/'), session: 'cart' }, { headers, echoes: true })
+    const { envelope } = await ask(gateway, 'GET', 'sessions')
+    const [{ writtenAt, ...row }] = envelope.sessions
+    assert.ok(Date.parse(writtenAt) > 0)
+    assert.deepEqual(row, { caller: 'billing', name: 'cart', cookies: 1, domains: ['127.0.0.1'] })
+    assert.deepEqual((await ask(gateway, 'GET', 'sessions?caller=ops')).envelope.sessions, [])
+    const unknown = await ask(gateway, 'GET', 'sessions?calller=ops')
+    assert.equal(unknown.status, 400)
+    assert.match(unknown.envelope.error.message, /nearest known one is "caller"/)
+
+    assert.equal((await ask(gateway, 'DELETE', 'sessions/billing/cart')).status, 200)
+    assert.equal((await ask(gateway, 'DELETE', 'sessions/billing/cart')).status, 404)
+    assert.deepEqual((await ask(gateway, 'GET', 'sessions')).envelope.sessions, [])
+    await gateway.call({ url: at('/'), session: 'cart' }, { headers, echoes: true })
+    assert.ok(!JSON.stringify(up.last()).includes(CANARY_TOKEN), 'the cookie was sent no more')
+  })
+})
