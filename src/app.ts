@@ -14,6 +14,7 @@ import { type AuditKeys, createAuditKeys, deriveAuditKeys, readOwnKey } from './
 import { createAuditLog } from './audit/audit-log.ts'
 import type { AdministeredCaller, CallerAdministration } from './callers/administration.ts'
 import type { Callers } from './callers/callers.ts'
+import { createKeyFetch } from './callers/fetch-keys.ts'
 import { type Identities, openIdentities } from './callers/identities.ts'
 import type { Config } from './config/config.ts'
 import { createSecretBook, type SecretBook } from './credentials/book.ts'
@@ -89,7 +90,7 @@ export const systemClock: Clock = {
 interface Snapshot {
   readonly config: Config
   readonly routes: Routes
-  /** For token requests. */
+  /** For token requests and the keys of issuers. */
   readonly tokenRoutes: Routes
   readonly callers: Callers
 }
@@ -117,9 +118,10 @@ export function createApp(config: Config, { log, clock = systemClock, reload }: 
     fileBytes: config.audit.fileBytes,
     keys: openAuditKeys(config, keys),
   })
+  const issuerKeys = createKeyFetch({ call: (incoming) => gateway.call(incoming) })
   const identities = openIdentities({
     ...{ store: stores.values, clock, log, staleForMs: config.store.staleForMs },
-    sealer: keys && texts,
+    ...{ sealer: keys && texts, fetch: issuerKeys.fetch },
     configured: () => administered(snapshot.config),
   })
   let snapshot = takeSnapshot(config, identities)
@@ -258,6 +260,7 @@ export function createApp(config: Config, { log, clock = systemClock, reload }: 
     async drain() {
       await face.drain(snapshot.config.listen.drainMs)
       await tokens.close()
+      issuerKeys.close()
       await shared.close()
       await pool.close()
       await audit.close()
@@ -293,8 +296,8 @@ function takeSnapshot(config: Config, identities: Identities): Snapshot {
     routes,
     tokenRoutes: createTwinRoutes(routes, ':token'),
     callers: identities.callers(
-      config.callers.map(({ caller, keyHashes }) => ({
-        ...caller,
+      config.callers.map(({ caller, keyHashes, jwt }) => ({
+        ...{ ...caller, jwt },
         keys: keyHashes.map((hash) => ({ sha256: Buffer.from(hash, 'hex') })),
       })),
     ),

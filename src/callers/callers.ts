@@ -1,4 +1,4 @@
-// Who is calling: a key in one of three headers, compared by its SHA-256. Knows nothing of what a caller may do.
+// Who is calling: a key or a token in one of three headers, looked up by its SHA-256. Knows nothing of what a caller may do.
 import type { IncomingHttpHeaders } from 'node:http'
 import { GatewayError } from '../errors/gateway-error.ts'
 import type { Caller } from '../model/caller.ts'
@@ -7,10 +7,15 @@ import { fileKeyId } from './administration.ts'
 import { holdsApiKey, isApiKey, sha256Of } from './api-key.ts'
 import type { KeyBook } from './key-book.ts'
 import { stateOf } from './stored-keys.ts'
+import { looksLikeToken, type TokenRule, type Tokens } from './tokens.ts'
+
+export type JwtRule = Omit<TokenRule, 'caller'>
 
 export interface CallerConfig extends Caller {
   /** Any of them identifies the caller; two during a rotation. */
   readonly keys: readonly { readonly sha256: Buffer }[]
+  /** Tokens that it may show instead. Default: none. */
+  readonly jwt?: JwtRule | null
 }
 
 /** A request, as far as it says whose it is. */
@@ -31,12 +36,14 @@ export interface CallersPorts {
   /** Keys that are stored rather than configured; null: none can be. */
   readonly book: Pick<KeyBook, 'find' | 'doubt' | 'first'> | null
   readonly noteUse: (keyId: string) => void
+  /** Of those callers that have a `jwt`; null: tokens are nobody's. */
+  readonly tokens: ((rules: readonly TokenRule[]) => Tokens) | null
   /** Ms since 1970. */
   readonly now: () => number
 }
 
 const LOCAL: Caller = { name: 'local', admin: true, may: null }
-const NO_PORTS: CallersPorts = { book: null, noteUse: () => {}, now: () => 0 }
+const NO_PORTS: CallersPorts = { book: null, noteUse: () => {}, tokens: null, now: () => 0 }
 /** Values seen before that are no key, so that the headers of every call need not be hashed anew. */
 const NOT_KEYS_KEPT = 1000
 
@@ -53,13 +60,16 @@ export function createCallers(configs: readonly CallerConfig[], ports: CallersPo
   const { book } = ports
   const byName = new Map<string, Caller>()
   const byDigest = new Map<string, FileKey>()
-  for (const { keys, ...caller } of configs) {
+  const rules: TokenRule[] = []
+  for (const { keys, jwt, ...caller } of configs) {
     byName.set(caller.name, caller)
+    if (jwt) rules.push({ ...jwt, caller })
     for (const key of keys) {
       const sha256 = key.sha256.toString('hex')
       byDigest.set(sha256, { id: fileKeyId(sha256), caller })
     }
   }
+  const tokens = rules.length === 0 ? null : (ports.tokens?.(rules) ?? null)
   const configured = configs.length > 0
   const notKeys = new Set<string>()
 
@@ -76,6 +86,9 @@ export function createCallers(configs: readonly CallerConfig[], ports: CallersPo
     return caller
   }
 
+  const identifies = (text: string): boolean =>
+    holdsApiKey(text) || byDigest.has(sha256Of(text)) || (tokens?.isOwn(text) ?? false)
+
   return {
     configured,
     identify({ headers }) {
@@ -88,6 +101,7 @@ export function createCallers(configs: readonly CallerConfig[], ports: CallersPo
         ports.noteUse(filed.id)
         return filed.caller
       }
+      if (tokens !== null && looksLikeToken(given.key)) return identifyToken(tokens, given, digest)
       if (book === null || !isApiKey(given.key)) return unknownKey(given.header)
       // Only calls that come before the store's first answer wait, and no longer than its own time limit.
       const { first } = book
@@ -95,12 +109,20 @@ export function createCallers(configs: readonly CallerConfig[], ports: CallersPo
     },
     isKey(value) {
       if (!configured || notKeys.has(value)) return false
-      if (candidates(value).some((candidate) => holdsApiKey(candidate) || byDigest.has(sha256Of(candidate)))) return true
+      if (candidates(value).some(identifies)) return true
       if (notKeys.size >= NOT_KEYS_KEPT) notKeys.clear()
       if (value.length <= 256) notKeys.add(value)
       return false
     },
   }
+}
+
+function identifyToken(tokens: Tokens, { key, header }: Given, digest: string): Identity | Promise<Identity> {
+  const found = tokens.identify(key, digest)
+  if (!(found instanceof Promise)) return found
+  return found.then((verdict) =>
+    typeof verdict === 'string' ? unauthenticated(`The token in ${header} is not taken: ${verdict}.`) : verdict,
+  )
 }
 
 function unknownKey(header: string): GatewayError {
@@ -113,8 +135,13 @@ function unauthenticated(because: string): GatewayError {
     `${because} Send a key of a configured caller in X-Sallyport-Key, or as Authorization: Bearer KEY.`,
   )
 }
+interface Given {
+  readonly key: string
+  readonly header: string
+}
+
 /** The first header that stands decides; a wrong key in it is not made good by another one. */
-function givenKey(headers: IncomingHttpHeaders): { readonly key: string; readonly header: string } | null {
+function givenKey(headers: IncomingHttpHeaders): Given | null {
   const own = headers['x-sallyport-key']
   if (typeof own === 'string') return { key: own, header: 'X-Sallyport-Key' }
   const proxy = headers['proxy-authorization']

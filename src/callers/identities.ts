@@ -4,9 +4,11 @@ import type { TextSealer } from '../credentials/seal-text.ts'
 import type { Clock, KeyValueStore, Logger } from '../model/ports.ts'
 import { type AdministeredCaller, type CallerAdministration, createCallerAdministration } from './administration.ts'
 import { type CallerConfig, type Callers, createCallers } from './callers.ts'
+import { createIssuerKeys, type IssuerKeys, type IssuerKeysPorts, type KeyFetch } from './issuer-keys.ts'
 import { createKeyBook } from './key-book.ts'
 import { createKeyUse, type KeyUse } from './key-use.ts'
 import { createStoredKeys, type StoredKeys } from './stored-keys.ts'
+import { createTokens, type TokenRule, type Tokens } from './tokens.ts'
 
 export interface AdministrationOptions {
   readonly store: KeyValueStore
@@ -21,6 +23,8 @@ export interface AdministrationOptions {
 export interface IdentitiesOptions extends AdministrationOptions {
   /** How long the last known keys serve while the store is away, ms. */
   readonly staleForMs: number
+  /** For the keys of issuers. Not called before the process has started whole. */
+  readonly fetch: KeyFetch
 }
 
 export interface Identities {
@@ -32,19 +36,51 @@ export interface Identities {
   close(): Promise<void>
 }
 
-export function openIdentities({ staleForMs, ...options }: IdentitiesOptions): Identities {
+export function openIdentities({ staleForMs, fetch, ...options }: IdentitiesOptions): Identities {
   const { clock, log } = options
   const { keys, use } = openKeys(options)
   const book = keys === null ? null : createKeyBook({ keys, clock, log, staleForMs })
+  const issuers = openIssuers({ fetch, clock, log })
   return {
-    callers: (configs) => createCallers(configs, { book, noteUse: (id) => use?.note(id), now: clock.date }),
+    callers(configs) {
+      const uris = new Set(configs.flatMap(({ jwt }) => (jwt ? [jwt.jwksUri] : [])))
+      const tokens = issuers.follow(uris)
+      return createCallers(configs, { book, noteUse: (id) => use?.note(id), tokens, now: clock.date })
+    },
     administration: administrationOf(options, { keys, use }, async () => book?.refresh()),
     get fresh() {
       return book?.fresh ?? true
     },
     async close() {
       book?.close()
+      issuers.follow(new Set())
       await use?.close()
+    },
+  }
+}
+
+/** The keys of all issuers that callers have now: those that stay from one configuration to the next are kept. */
+function openIssuers(ports: IssuerKeysPorts) {
+  const byUri = new Map<string, IssuerKeys>()
+  let current: Tokens | null = null
+  return {
+    follow(uris: ReadonlySet<string>): (rules: readonly TokenRule[]) => Tokens {
+      for (const [uri, keys] of byUri) {
+        if (uris.has(uri)) continue
+        keys.close()
+        byUri.delete(uri)
+      }
+      for (const uri of uris)
+        if (!byUri.has(uri)) byUri.set(uri, createIssuerKeys({ uri, onChange: () => current?.forget(uri) }, ports))
+      return (rules) => {
+        const keysOf = (uri: string): IssuerKeys => {
+          const keys = byUri.get(uri)
+          if (!keys) throw new Error('the configuration that named this issuer has gone')
+          return keys
+        }
+        current = createTokens(rules, { keysOf, clock: ports.clock })
+        return current
+      }
     },
   }
 }

@@ -35,6 +35,8 @@ export interface JwtConfig {
   readonly issuer: string
   readonly audience: string
   readonly jwksUri: string
+  /** Name of a claim, and what it holds: in full, or as a glob. */
+  readonly claims: readonly (readonly [name: string, glob: string])[]
 }
 
 export interface ConfiguredCaller {

@@ -3,7 +3,8 @@
 
 import { adapterChecks, adapterWarnings } from './adapter-checks.ts'
 import { isLoopbackHost } from './addresses.ts'
-import { type Facts, fits, overCeilings, repeated, unknownName } from './facts.ts'
+import { callerChecks, callerWarnings } from './caller-checks.ts'
+import { type Facts, fits, overCeilings, unknownName } from './facts.ts'
 import type { Objection } from './faults.ts'
 import { redisChecks } from './redis-store.ts'
 
@@ -13,9 +14,7 @@ const CHECKS: readonly Check[] = [
   listening,
   redisStore,
   oneKeySource,
-  callerNames,
-  callerKeys,
-  grants,
+  callerChecks,
   bundleNames,
   defaultsUnderCeilings,
   ceilingsInOrder,
@@ -29,7 +28,7 @@ export function crossCheck(facts: Facts): Objection[] {
 }
 
 export function crossWarnings(facts: Facts): Objection[] {
-  return [...shortKeys(facts), ...keylessCallers(facts), ...noAdapters(facts), ...openMetrics(facts), ...adapterWarnings(facts)]
+  return [...callerWarnings(facts), ...noAdapters(facts), ...openMetrics(facts), ...adapterWarnings(facts)]
 }
 
 function listening({ config }: Facts): Objection[] {
@@ -60,41 +59,6 @@ function oneKeySource({ config }: Facts): Objection[] {
     if (key === null || keyFile === null) return []
     return [{ path: [section, 'key'], message: `stands beside ${section}.keyFile; keep one of the two` }]
   })
-}
-
-function callerNames({ config }: Facts): Objection[] {
-  return repeated(config.callers.map(({ caller }) => caller.name)).map(([index, first]) => ({
-    path: ['callers', index, 'name'],
-    message: `is also the name of callers[${first}]; give each caller its own`,
-  }))
-}
-
-function callerKeys({ config }: Facts): Objection[] {
-  const owners = new Map<string, string>()
-  return config.callers.flatMap(({ caller, keyHashes }, index) => {
-    const objections: Objection[] = []
-    for (const [at, hash] of keyHashes.entries()) {
-      const owner = owners.get(hash)
-      if (owner !== undefined)
-        objections.push({
-          path: ['callers', index, 'keys', at],
-          message: `is already a key of ${owner}; every key belongs to one caller, once`,
-        })
-      owners.set(hash, caller.name)
-    }
-    return objections
-  })
-}
-
-function grants({ config }: Facts): Objection[] {
-  const names = config.adapters.map(({ name }) => name)
-  const known = new Set(names)
-  return config.callers.flatMap(({ caller }, index) =>
-    (caller.may ?? []).flatMap((grant, at) => {
-      if (known.has(grant.adapter)) return []
-      return [{ path: ['callers', index, 'may', at, 'adapter'], message: unknownName(grant.adapter, 'adapter', names) }]
-    }),
-  )
 }
 
 function bundleNames({ written, config }: Facts): Objection[] {
@@ -135,34 +99,6 @@ function ceilingsInOrder({ written }: Facts): Objection[] {
   )
 }
 
-function shortKeys({ written }: Facts): Objection[] {
-  return written.callers.flatMap(({ keys }, index) =>
-    keys.flatMap((key, at) =>
-      typeof key === 'string' && key.length < 16
-        ? [
-            {
-              path: ['callers', index, 'keys', at],
-              message: 'is shorter than 16 characters and could be guessed; make one with: openssl rand -hex 32',
-            },
-          ]
-        : [],
-    ),
-  )
-}
-
-function keylessCallers({ config }: Facts): Objection[] {
-  return config.callers.flatMap(({ caller, keyHashes, jwt }, index) =>
-    keyHashes.length === 0 && jwt === null
-      ? [
-          {
-            path: ['callers', index],
-            message: `(${caller.name}) has nothing here to be known by; unless it has a stored key, make one: sallyport callers create ${caller.name}`,
-          },
-        ]
-      : [],
-  )
-}
-
 function noAdapters({ config }: Facts): Objection[] {
   return config.adapters.length === 0 ? [{ path: ['adapters'], message: 'is empty: every call will be EgressDenied' }] : []
 }
@@ -178,7 +114,6 @@ function openMetrics({ config }: Facts): Objection[] {
 function notBuilt({ config }: Facts): Objection[] {
   const message = 'is not available in this version; leave it out'
   return [
-    ...config.callers.flatMap(({ jwt }, index) => (jwt === null ? [] : [{ path: ['callers', index, 'jwt'], message }])),
     ...config.adapters.flatMap(({ tunnel }, index) => (tunnel ? [{ path: ['adapters', index, 'tunnel'], message }] : [])),
     ...config.adapters.flatMap(({ audit }, index) =>
       audit.bodies ? [{ path: ['adapters', index, 'audit', 'bodies'], message }] : [],

@@ -80,7 +80,7 @@ function resolveCaller({ name, admin, may, keys, jwt }: Written['callers'][numbe
       may: may.map(({ adapter, methods, paths }) => ({ adapter, methods: methods ?? null, paths: paths ?? null })),
     },
     keyHashes: keys.map((key) => (typeof key === 'string' ? hashKey(key) : key.sha256.toLowerCase())),
-    jwt: jwt ?? null,
+    jwt: jwt === undefined ? null : { ...jwt, claims: Object.entries(jwt.claims) },
   }
 }
 

@@ -44,21 +44,31 @@ const GRANT = section({
   paths: paths().optional().describe('Only paths that match one of these globs. Absent: all.'),
 })
 
+const JWT = section({
+  issuer: text('the iss claim of its tokens').describe('The iss claim that its tokens carry.'),
+  audience: text('the aud claim of its tokens').describe('The aud claim that its tokens carry; with a list, one of them.'),
+  jwksUri: text('the URL of a JWKS document', (written) => URL.canParse(written) && /^https?:[^@]*$/i.test(written)).describe(
+    'Where the public keys of the issuer are; fetched through the adapter that is mounted there.',
+  ),
+  claims: z
+    .record(z.string(), text('what the claim holds, such as "system:serviceaccount:billing:*"'), {
+      error: 'must be a mapping of claims to what they hold, such as { sub: "system:serviceaccount:billing:api" }',
+    })
+    .prefault({})
+    .describe(
+      'Further claims that its tokens carry, each in full or as a glob; of a list, one element. Absent: any token of the issuer for the audience.',
+    ),
+})
+
 const CALLER = section({
   name: name().describe('Stands in logs and the audit trail.'),
   keys: z
     .array(z.union([KEY, KEY_HASH]), { error: `must be a list of keys, such as ["\${BILLING_KEY}"]` })
     .prefault([])
-    .describe('Keys of this caller, only hashes of which are kept; two can be active while one replaces the other.'),
-  jwt: section({
-    issuer: text('the iss claim of its tokens').describe('The iss claim that its tokens carry.'),
-    audience: text('the aud claim of its tokens').describe('The aud claim that its tokens carry.'),
-    jwksUri: text('the URL of a JWKS document', (written) => URL.canParse(written) && /^https?:/i.test(written)).describe(
-      'Where the public keys of the issuer are.',
+    .describe(
+      'Keys of this caller, only hashes of which are kept; two can be active while one replaces the other. Beside them stand those that `sallyport callers create` makes.',
     ),
-  })
-    .optional()
-    .describe('Tokens that this caller may show instead of a key.'),
+  jwt: JWT.optional().describe('Tokens that this caller may show instead of a key.'),
   admin: flag().prefault(false).describe('May use the admin entrance and metrics, and sees internal addresses.'),
   may: z
     .array(GRANT, { error: 'must be a list, such as [{ adapter: github }]' })

@@ -3,7 +3,7 @@ import type { GatewayError } from '../errors/gateway-error.ts'
 import type { Caller } from './caller.ts'
 import type { Cancellation } from './cancellation.ts'
 
-/** `token`: the gateway's own requests for access tokens. */
+/** `token`: the gateway's own requests, for access tokens and for the keys of issuers. */
 export type Entrance = 'requests' | 'batch' | 'prepare' | 'token' | 'admin' | 'other'
 
 export interface IncomingCall {

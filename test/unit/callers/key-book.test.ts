@@ -26,6 +26,7 @@ async function twoReplicas() {
   const open = () =>
     openIdentities({
       ...{ store, sealer, clock, staleForMs: STALE_FOR_MS, configured: () => ADMINISTERED },
+      fetch: async () => ({ because: 'no issuer here' }),
       log: { log: (level, event, fields = {}) => void lines.push(`${level} ${event} ${JSON.stringify(fields)}`) },
     })
   const [first, second] = [open(), open()]

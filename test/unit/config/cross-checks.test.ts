@@ -9,6 +9,9 @@ const KEY = 'k'.repeat(32)
 const adapter = (keys: string, mount = 'https://a.example/'): string =>
   `adapters: [{ name: a, mount: "${mount}"${keys && `, ${keys}`} }]\n`
 
+const jwt = (claims = '', jwksUri = 'https://issuer.example/jwks'): string =>
+  `jwt: { issuer: "https://issuer.example", audience: sallyport, jwksUri: "${jwksUri}", claims: { ${claims} } }`
+
 interface Refused {
   readonly name: string
   readonly yaml: string
@@ -60,6 +63,48 @@ const REFUSED: readonly Refused[] = [
     key: 'callers[1].keys[0]',
     message: /already a key of x/,
   },
+  {
+    name: 'an issuer under no adapter',
+    yaml: `callers: [{ name: x, ${jwt()} }]\n${adapter('')}`,
+    key: 'callers[0].jwt.jwksUri',
+    message: /is under no adapter, .*mount one there/,
+  },
+  {
+    name: "an issuer's keys over plain http",
+    yaml: `callers: [{ name: x, ${jwt('', 'http://a.example/jwks')} }]\n${adapter('', 'http://a.example/')}`,
+    key: 'callers[0].jwt.jwksUri',
+    message: /plain http.*allowPlaintextSecrets: true in adapter a/,
+  },
+  {
+    name: "an issuer's keys from a server that is not verified",
+    yaml: `callers: [{ name: x, ${jwt('', 'https://a.example/jwks')} }]\n${adapter('tls: { verify: false }')}`,
+    key: 'callers[0].jwt.jwksUri',
+    message: /not verified; name a CA bundle in tls\.ca of adapter a/,
+  },
+  {
+    name: 'two sets of keys for one issuer',
+    yaml: `callers: [{ name: x, ${jwt('sub: x', 'https://a.example/1')} }, { name: y, ${jwt('sub: y', 'https://a.example/2')} }]\n${adapter('')}`,
+    key: 'callers[1].jwt.jwksUri',
+    message: /another than that of x, whose issuer is the same/,
+  },
+  {
+    name: 'a login in the URL of the keys',
+    yaml: `callers: [{ name: x, ${jwt('', 'https://u:p@a.example/jwks')} }]\n${adapter('')}`,
+    key: 'callers[0].jwt.jwksUri',
+    message: /must be the URL of a JWKS document/,
+  },
+  ...(
+    [
+      ['two callers of whom each token is', '', ''],
+      ['a caller whose tokens are all those of another too', 'sub: "team:*"', 'sub: "team:api"'],
+      ['a caller with fewer claims than another', 'sub: x', 'sub: x, env: prod'],
+    ] as const
+  ).map(([name, first, second]) => ({
+    name,
+    yaml: `callers: [{ name: x, ${jwt(first, 'https://a.example/k')} }, { name: y, ${jwt(second, 'https://a.example/k')} }]\n${adapter('')}`,
+    key: 'callers[1].jwt',
+    message: /cannot be told from that of x: a token can be of both/,
+  })),
   {
     name: 'a grant for an adapter that is not there',
     yaml: `callers: [{ name: x, keys: ["${KEY}"], may: [{ adapter: githbu }] }]\nadapters: [{ name: github, mount: "https://a.example/" }]\n`,
