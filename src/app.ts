@@ -17,11 +17,12 @@ import type { Callers } from './callers/callers.ts'
 import { createKeyFetch } from './callers/fetch-keys.ts'
 import { type Identities, openIdentities } from './callers/identities.ts'
 import type { Config } from './config/config.ts'
-import { createSecretBook, type SecretBook } from './credentials/book.ts'
-import { createEphemeralKeyRing, createKeyRing, type KeyRing } from './credentials/key-ring.ts'
-import { type NewSecret, provisionSecret } from './credentials/provision.ts'
+import type { SecretAdministration } from './credentials/administer.ts'
+import type { SecretBook } from './credentials/book.ts'
+import { createEphemeralKeyRing, type KeyRing } from './credentials/key-ring.ts'
+import { openKeyRing, openSecrets } from './credentials/open-secrets.ts'
+import type { NewSecret } from './credentials/provision.ts'
 import { SCHEMES } from './credentials/schemes/index.ts'
-import { createSealer, type Sealer } from './credentials/seal.ts'
 import { createTextSealer, type TextSealer } from './credentials/seal-text.ts'
 import { createSharedStates, noSharedState } from './credentials/shared-state.ts'
 import { parseKeys, readKeys } from './credentials/sources/key-source.ts'
@@ -65,6 +66,7 @@ export interface App {
   reload(config: Config): ConfigChange
   /** Takes note, for metrics, of a configuration that could not be taken. */
   reloadRefused(): void
+  readonly secrets: SecretAdministration
   /** Stores a secret as the next version of its name. */
   provision(secret: NewSecret): Promise<number>
   /** The callers and their keys, for operators. */
@@ -104,12 +106,15 @@ export interface AppPorts {
 
 export function createApp(config: Config, { log, clock = systemClock, reload }: AppPorts): App {
   const metrics = createMetrics({ version: VERSION })
-  const keys = openKeyRing(config)
+  const keys = openKeyRing(config.store)
   const stores = openConfiguredStores(config, { canSeal: keys !== null, clock, meter: metrics, log })
   const ring = keys ?? createEphemeralKeyRing()
-  const seal = createSealer({ ring, installation: config.store.installation })
   const texts = createTextSealer({ ring, installation: config.store.installation })
-  const secrets = createSecretBook({ store: stores.secrets, sealer: seal, clock, log, staleForMs: config.store.staleForMs })
+  const { book: secrets, administration: secretAdministration } = openSecrets(
+    config.store,
+    { ring, lasting: keys !== null },
+    { store: stores.secrets, clock, log },
+  )
   const audit = createAuditLog({
     dataDir: config.dataDir,
     clock,
@@ -231,6 +236,7 @@ export function createApp(config: Config, { log, clock = systemClock, reload }: 
   metrics.watchAdapters(function* () {
     for (const sample of pool.samples()) yield [sample.adapter, sample] as const
   })
+  metrics.watchCredentials(() => secrets.samples())
 
   return {
     callers: identities.administration,
@@ -252,11 +258,8 @@ export function createApp(config: Config, { log, clock = systemClock, reload }: 
       return describeChange(before, next)
     },
     reloadRefused: metrics.configRefused,
-    provision: async (secret) => {
-      const version = await provisionSecret(stores.secrets, seal, secret)
-      await secrets.refresh()
-      return version
-    },
+    secrets: secretAdministration,
+    provision: async (secret) => (await secretAdministration.set(secret)).version ?? 0,
     async drain() {
       await face.drain(snapshot.config.listen.drainMs)
       await tokens.close()
@@ -319,12 +322,6 @@ export function openConfiguredStores(
   return openStores({ redis: store.redis, prefix: store.prefix, dataDir, canSeal }, ports)
 }
 
-/** For those who have a configuration and no gateway. null: no key is configured. Throws SealError where one is and cannot be used. */
-export function openSealer(config: Config): Sealer | null {
-  const ring = openKeyRing(config)
-  return ring && createSealer({ ring, installation: config.store.installation })
-}
-
 /** Its own keys; else out of the sealing keys; else one that this installation makes for itself. Throws SealError. */
 export function openAuditKeys({ audit, dataDir, store }: Config, ring: KeyRing | null): AuditKeys {
   if (audit.keyFile !== null) return createAuditKeys(readKeys({ file: audit.keyFile }).keys)
@@ -332,12 +329,6 @@ export function openAuditKeys({ audit, dataDir, store }: Config, ring: KeyRing |
   if (ring !== null) return deriveAuditKeys(ring, store.installation)
   const { text, file } = readOwnKey(dataDir)
   return createAuditKeys(parseKeys(text, file).keys)
-}
-
-export function openKeyRing({ store }: Config): KeyRing | null {
-  if (store.keyFile !== null) return createKeyRing(readKeys({ file: store.keyFile }))
-  if (store.key !== null) return createKeyRing(parseKeys(store.key, 'store.key'))
-  return null
 }
 
 /** For calls that are explained and not sent. */
@@ -348,7 +339,7 @@ function rehearseTokens(ports: TokenPorts, mountedOn: MountedOn): TokenPorts {
 
 /** For small texts, under the same keys. null: no key is configured. */
 export function openTextSealer(config: Config): TextSealer | null {
-  const ring = openKeyRing(config)
+  const ring = openKeyRing(config.store)
   return ring && createTextSealer({ ring, installation: config.store.installation })
 }
 

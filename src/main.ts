@@ -7,17 +7,7 @@ import { hostname, userInfo } from 'node:os'
 import { extname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Reloaded } from './admin/process.ts'
-import {
-  type App,
-  administered,
-  createApp,
-  openAuditKeys,
-  openConfiguredStores,
-  openKeyRing,
-  openSealer,
-  openTextSealer,
-  systemClock,
-} from './app.ts'
+import { type App, administered, createApp, openAuditKeys, openConfiguredStores, openTextSealer, systemClock } from './app.ts'
 import { createActLog } from './audit/acts.ts'
 import { openAdministration } from './callers/identities.ts'
 import { runCli } from './cli/cli.ts'
@@ -26,6 +16,7 @@ import type { Config } from './config/config.ts'
 import { ConfigError } from './config/faults.ts'
 import { loadConfig } from './config/load.ts'
 import { watchConfig } from './config/watch.ts'
+import { openKeyRing, openSecretAdministration } from './credentials/open-secrets.ts'
 import { VERSION } from './model/version.ts'
 import { untilConnected } from './stores/open-stores.ts'
 import { createLogger, type ProcessLogger } from './telemetry/logger.ts'
@@ -150,9 +141,9 @@ async function openStoresOf(given: string | null): Promise<CliStores> {
   if (!file) throw new Error('say which installation: --config FILE, or SALLYPORT_CONFIG')
   const { config } = await loadConfig({ file, env: process.env })
   const quiet = { log: () => {} }
-  const sealer = openSealer(config)
+  const keys = openKeyRing(config.store)
   const stores = openConfiguredStores(config, {
-    canSeal: sealer !== null,
+    canSeal: keys !== null,
     clock: systemClock,
     meter: { storeHealthy: () => {}, storeAnswered: () => {} },
     log: quiet,
@@ -163,9 +154,10 @@ async function openStoresOf(given: string | null): Promise<CliStores> {
     configured: () => administered(config),
   })
   const { who, detail } = operator()
-  const keys = openAuditKeys(config, openKeyRing(config))
-  const { act } = createActLog({ dataDir: config.dataDir, clock: systemClock, keys, who, detail })
-  return { secrets: stores.secrets, sealer, callers, who, act, close: stores.close }
+  const auditKeys = openAuditKeys(config, keys)
+  const { act } = createActLog({ dataDir: config.dataDir, clock: systemClock, keys: auditKeys, who, detail })
+  const secrets = keys && openSecretAdministration(config.store, keys, { store: stores.secrets, clock: systemClock })
+  return { secrets, callers, who, act, close: stores.close }
 }
 
 /** Who sits at the command line: sudo is believed only by root, who could say anything. */

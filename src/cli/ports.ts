@@ -1,12 +1,11 @@
 // What the command line needs from its surroundings.
 import type { CallerAdministration } from '../callers/administration.ts'
-import type { Sealer } from '../credentials/seal.ts'
-import type { AuditAct, SecretStore } from '../model/ports.ts'
+import type { SecretAdministration } from '../credentials/administer.ts'
+import type { AuditAct } from '../model/ports.ts'
 
 export interface CliStores {
-  readonly secrets: SecretStore
   /** null: the configuration names no key, so that secrets live in the gateway's memory alone. */
-  readonly sealer: Sealer | null
+  readonly secrets: SecretAdministration | null
   /**
    * Does `work` with a record in the audit trail before it and one after. `act`: noun and deed, such as `secret.set`; `subject`: what
    * it is done to, by name; `detail`: never a value of a secret. Rejects, with `work` undone, where that cannot be recorded. Whatever

@@ -10,10 +10,12 @@ import { CliError, type CliPorts } from './ports.ts'
 /** What to ask for, in order, and what of it may be left out. */
 type Fields = Pick<Scheme, 'fields' | 'optional'>
 
-/** `file`: '-' is standard input; null: questions at a terminal, else standard input. */
-export async function readValues(file: string | null, scheme: Fields, ports: CliPorts): Promise<Record<string, string>> {
+type Values = Record<string, string>
+
+/** At least one set; more are a pool. `file`: '-' is standard input; null: questions at a terminal, else standard input. */
+export async function readValues(file: string | null, scheme: Fields, ports: CliPorts): Promise<Values[]> {
   if (file !== null && file !== '-') return parseValues(await readText(file))
-  if (file === null && ports.stdin.isTTY) return ask(scheme, ports)
+  if (file === null && ports.stdin.isTTY) return [await ask(scheme, ports)]
   return parseValues(await text(ports.stdin))
 }
 
@@ -25,20 +27,19 @@ async function readText(file: string): Promise<string> {
   }
 }
 
-/** A JSON object of strings where it begins with a brace; else `key=value` lines, the value up to the line's end. */
-export function parseValues(given: string): Record<string, string> {
-  if (given.trimStart().startsWith('{')) return parseObject(given)
+/** A JSON object of strings, or a list of them, where it begins as one; else `key=value` lines, the value up to the line's end. */
+export function parseValues(given: string): Values[] {
+  if (/^\s*[{[]/.test(given)) return parseJson(given)
   const lines = given.split(/\r?\n/).filter((line) => line.trim() !== '')
-  return Object.fromEntries(
-    lines.map((line, index) => {
-      const equals = line.indexOf('=')
-      if (equals < 1) throw new CliError(`values, line ${index + 1}: write key=value, or give a JSON object`)
-      return [line.slice(0, equals).trim(), line.slice(equals + 1)]
-    }),
-  )
+  const pairs = lines.map((line, index) => {
+    const equals = line.indexOf('=')
+    if (equals < 1) throw new CliError(`values, line ${index + 1}: write key=value, or give a JSON object`)
+    return [line.slice(0, equals).trim(), line.slice(equals + 1)]
+  })
+  return [Object.fromEntries(pairs)]
 }
 
-function parseObject(given: string): Record<string, string> {
+function parseJson(given: string): Values[] {
   let parsed: unknown
   try {
     parsed = JSON.parse(given)
@@ -46,18 +47,25 @@ function parseObject(given: string): Record<string, string> {
     // The parser's own message would show a piece of the text.
     throw new CliError('values: this begins as JSON but is none')
   }
-  const entries = Object.entries(parsed as object)
+  if (!Array.isArray(parsed)) return [checkObject(parsed, 'values')]
+  if (parsed.length < 2) throw new CliError('values: a list is a pool, and wants at least two sets of values')
+  return parsed.map((each, index) => checkObject(each, `values[${index}]`))
+}
+
+function checkObject(given: unknown, where: string): Values {
+  if (typeof given !== 'object' || given === null) throw new CliError(`${where} must be an object`)
+  const entries = Object.entries(given)
   const odd = entries.find(([, value]) => typeof value !== 'string')
-  if (odd) throw new CliError(`values: "${odd[0]}" must be a string`)
-  return Object.fromEntries(entries) as Record<string, string>
+  if (odd) throw new CliError(`${where}: "${odd[0]}" must be a string`)
+  return Object.fromEntries(entries) as Values
 }
 
 /** Nothing that is typed is shown. */
-async function ask({ fields, optional }: Fields, { stdin, stderr }: CliPorts): Promise<Record<string, string>> {
+async function ask({ fields, optional }: Fields, { stdin, stderr }: CliPorts): Promise<Values> {
   const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() })
   const lines = createInterface({ input: stdin, output: nowhere, terminal: true })
   const answers = lines[Symbol.asyncIterator]()
-  const values: Record<string, string> = {}
+  const values: Values = {}
   try {
     for (const field of fields) {
       stderr.write(`${field} (${optional.has(field) ? 'optional, ' : ''}not shown): `)

@@ -28,6 +28,8 @@ export interface StoreConfig {
   /** Sealing keys themselves, `id:base64`, several apart by spaces: never show them. null: see `keyFile`; at most one is set. */
   readonly key: string | null
   readonly installation: string
+  /** Absolute path of the file with the secrets' high-water marks. */
+  readonly highWater: string
   readonly staleForMs: number
 }
 

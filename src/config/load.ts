@@ -111,6 +111,8 @@ interface Read extends Surroundings {
 
 const BUNDLE_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/
 
+const HIGH_WATER = 'secret-high-water.jsonl'
+
 async function readSurroundings(written: Written, path: string): Promise<Read> {
   const near = (given: string): string => resolve(dirname(path), given)
   const objections: Objection[] = []
@@ -135,7 +137,9 @@ async function readSurroundings(written: Written, path: string): Promise<Read> {
   const redis = await readRedisFiles(written.store.redis, near)
   objections.push(...redis.objections)
   const files = [...Object.values(written.caBundles), ...redisFiles(written.store.redis)].map(near)
-  return { dataDir: resolve(written.dataDir), keyFile, auditKeyFile, caBundles, redisPems: redis.pems, objections, files }
+  const dataDir = resolve(written.dataDir)
+  const highWater = written.store.highWater ? near(written.store.highWater) : join(dataDir, HIGH_WATER)
+  return { dataDir, keyFile, auditKeyFile, highWater, caBundles, redisPems: redis.pems, objections, files }
 }
 
 function refuse(sources: Sources, objections: readonly Objection[]): void {

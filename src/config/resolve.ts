@@ -11,6 +11,7 @@ export interface Surroundings {
   readonly dataDir: string
   readonly keyFile: string | null
   readonly auditKeyFile: string | null
+  readonly highWater: string
   readonly caBundles: ReadonlyMap<string, string>
   readonly redisPems: PemTexts
 }
@@ -36,6 +37,7 @@ export function resolveConfig(written: Written, surroundings: Surroundings): Con
       keyFile: surroundings.keyFile,
       key: store.key ?? null,
       installation: store.installation,
+      highWater: surroundings.highWater,
       staleForMs: store.staleFor,
     },
     callers: written.callers.map(resolveCaller),

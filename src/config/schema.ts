@@ -110,7 +110,9 @@ export const ROOT = section({
       ),
     keyFile: optionalText('the path of a file')
       .optional()
-      .describe('File of the keys that seal secrets, one `id:base64` a line, the active one first. Absent or empty: see key.'),
+      .describe(
+        'File of the keys that seal secrets, one `id:base64` a line, the active one first; followed while the gateway runs. Absent or empty: see key.',
+      ),
     key: optionalText('keys as `sallyport keys generate` prints them')
       .optional()
       .describe(
@@ -119,6 +121,11 @@ export const ROOT = section({
     installation: name()
       .prefault('default')
       .describe('Bound into every sealed secret, so that it cannot be moved to another installation.'),
+    highWater: optionalText('the path of a file')
+      .optional()
+      .describe(
+        'File that remembers how far each secret had come, outside the store: an older record there is refused. Absent or empty: secret-high-water.jsonl in dataDir.',
+      ),
     staleFor: duration(0, LONG).prefault('5m').describe('While Redis is away, the last known secrets serve this long.'),
   })
     .prefault({})

@@ -1,17 +1,15 @@
 // Every deed that changes or lists stored secrets, for the command line and the admin entrance alike. Values go in and never
 // come out: no answer here holds one.
-import type { SecretPool, SecretScheme } from '../model/ports.ts'
-import type { NewSecret } from './provision.ts'
-
-/** When a new version serves. Instants are ms since 1970. */
-export interface Terms {
-  /** Not used before; absent: at once. Until then the present version serves on. */
-  readonly notBefore?: number
-  /** Not used from then on; absent or null: no end. */
-  readonly expiresAt?: number | null
-  /** How long the version before it is still good, ms, counted from when the new one begins. */
-  readonly overlapMs?: number
-}
+import { GatewayError } from '../errors/gateway-error.ts'
+import type { Clock, SecretStore } from '../model/ports.ts'
+import { chooseVersion, stateOf, type VersionState } from './choose-version.ts'
+import type { HighWater } from './high-water.ts'
+import { SealError } from './key-ring.ts'
+import { type MadeVersions, type Terms, withoutVersion, withVersion } from './make-version.ts'
+import { openKnown } from './open-known.ts'
+import { checkSecret, type NewSecret } from './provision.ts'
+import { type ClearVersion, keyIdOf } from './record.ts'
+import type { OpenedRecord, OpenedVersion, Sealer } from './seal.ts'
 
 /** What a rotation changes; an absent key is as in the version before. */
 export interface Rotation extends Partial<Omit<NewSecret, 'name' | 'values'>>, Terms {
@@ -26,24 +24,9 @@ export interface SecretChange {
   readonly warnings: readonly string[]
 }
 
-/** current: what calls get. previous: still good. next: not yet. retired: superseded. */
-export type VersionState = 'current' | 'previous' | 'next' | 'retired' | 'expired' | 'revoked'
-
-/** Instants are ms since 1970; null: unknown or none. */
-export interface ListedVersion {
-  readonly version: number
+/** Its policy and its times: ms since 1970, null where unknown or none. `pool` null: one set of values. */
+export interface ListedVersion extends ClearVersion {
   readonly state: VersionState
-  readonly scheme: SecretScheme
-  readonly origins: readonly string[]
-  readonly callers: readonly string[]
-  /** null: one set of values. */
-  readonly pool: { readonly pick: SecretPool['pick']; readonly size: number } | null
-  readonly createdAt: number | null
-  readonly notBefore: number | null
-  readonly expiresAt: number | null
-  /** A superseded version is good until then. */
-  readonly overlapUntil: number | null
-  readonly revokedAt: number | null
 }
 
 export type ListedSecret =
@@ -78,3 +61,163 @@ export interface SecretAdministration {
   /** By name. */
   list(): Promise<readonly ListedSecret[]>
 }
+
+export interface AdministrationPorts {
+  readonly store: SecretStore
+  readonly sealer: Sealer
+  readonly clock: Pick<Clock, 'date'>
+  readonly marks: HighWater
+  /** Runs after each change, before the deed resolves. */
+  readonly changed?: () => Promise<void>
+}
+
+const ROTATION_OVERLAP_MS = 3_600_000
+/** Two writers at once are rare; more than this many in a row are a fault. */
+const MAX_TRIES = 20
+
+/** What is made of a record; null: it stays as it is. */
+type Deed = (found: OpenedRecord, now: number) => MadeVersions | null
+
+export function createSecretAdministration(ports: AdministrationPorts): SecretAdministration {
+  const { store, sealer, clock, marks, changed = async () => {} } = ports
+
+  const finish = async (name: string, revision: number, version: number | null, warnings: readonly string[] = []) => {
+    const unmarked = await marks.raise(name, revision).then(
+      () => [],
+      (error: unknown) => [`${messageOf(error)}, so that an older record of "${name}" could be put back unseen`],
+    )
+    await changed()
+    return { name, version, warnings: [...warnings, ...unmarked] }
+  }
+  /** `open` makes a record of what is stored; `deed` the next one of that. */
+  const change = async (name: string, open: (found: Found) => OpenedRecord, deed: Deed): Promise<SecretChange> => {
+    await marks.follow()
+    for (let tries = 0; tries < MAX_TRIES; tries++) {
+      const found = await store.get(name)
+      const made = deed(open(found), clock.date())
+      if (made === null) return { name, version: null, warnings: [] }
+      const revision = Math.max(found.revision, marks.of(name)) + 1
+      const record = sealer.seal({ name, revision, versions: made.versions })
+      if (await store.put(name, record, { after: found.revision, revision }))
+        return finish(name, revision, made.version, made.warnings)
+    }
+    throw new GatewayError('Overloaded', `secret "${name}" is being changed by somebody else at the same time; try again`)
+  }
+  const openExisting = (name: string) => (found: Found) => openFound(name, found, sealer, marks)
+
+  return {
+    async set(secret, terms = {}) {
+      const checked = checkSecret(secret)
+      const { name } = checked
+      const warnings: string[] = []
+      const open = (found: Found): OpenedRecord => {
+        const known = openForSet(name, found, sealer, marks)
+        if (known.fault !== null) warnings.splice(0, 1, `${known.fault}; it was replaced`)
+        return known.record
+      }
+      const done = await change(name, open, (found, now) => withVersion(found, checked, { overlapMs: 0, ...terms }, now))
+      return { ...done, warnings: [...warnings, ...done.warnings] }
+    },
+    rotate: (name, rotation) =>
+      change(name, openExisting(name), (found, now) => {
+        const { scheme, origins, callers } = lastOf(found)
+        const checked = checkSecret({ name, scheme, origins, callers, ...rotation })
+        return withVersion(found, checked, { overlapMs: ROTATION_OVERLAP_MS, ...rotation }, now)
+      }),
+    revoke: (name, version) => change(name, openExisting(name), (found, now) => withoutVersion(found, version, now)),
+    async remove(name) {
+      await marks.follow()
+      const revision = await store.delete(name)
+      if (revision === null) throw notStored(name)
+      return finish(name, revision, null)
+    },
+    async rekey(onProgress = () => {}) {
+      const names = [...((await store.load(null))?.records ?? [])].map(([name]) => name).sort()
+      const report = { resealed: [] as string[], unchanged: 0, failed: [] as { name: string; because: string }[] }
+      for (const [index, name] of names.entries()) {
+        const done = await reseal(name)
+        if (done === 'resealed') report.resealed.push(name)
+        else if (done === 'unchanged') report.unchanged++
+        else report.failed.push({ name, because: done.because })
+        onProgress(index + 1, names.length)
+      }
+      return { keyId: sealer.activeKeyId, ...report }
+    },
+    async list() {
+      await marks.follow()
+      const now = clock.date()
+      const records = (await store.load(null))?.records ?? new Map<string, string>()
+      const listed = [...records].map(([name, text]) => listSecret(name, text, { sealer, marks, now }))
+      return listed.sort((a, b) => (a.name < b.name ? -1 : 1))
+    },
+  }
+
+  async function reseal(name: string): Promise<'resealed' | 'unchanged' | { readonly because: string }> {
+    let anew = false
+    const open = (found: Found): OpenedRecord => {
+      anew = found.record !== null && keyIdOf(name, found.record) !== sealer.activeKeyId
+      return openFound(name, found, sealer, marks)
+    }
+    try {
+      await change(name, open, ({ versions }) => (anew ? { versions, version: null, warnings: [] } : null))
+      return anew ? 'resealed' : 'unchanged'
+    } catch (error) {
+      if (!(error instanceof GatewayError)) throw error
+      // Deleted meanwhile: then there is nothing to seal.
+      return error.type === 'UnknownCredential' ? 'unchanged' : { because: error.message }
+    }
+  }
+}
+
+type Found = Awaited<ReturnType<SecretStore['get']>>
+
+function openFound(name: string, { record }: Found, sealer: Sealer, marks: HighWater): OpenedRecord {
+  if (record === null) throw notStored(name)
+  try {
+    return openKnown(sealer, marks, name, record)
+  } catch (error) {
+    if (!(error instanceof SealError)) throw error
+    throw new GatewayError('CredentialUnavailable', `${error.message}; set it anew, or delete it`)
+  }
+}
+
+/** Whatever cannot be used gives way, so that an operator who lost a key can begin again. */
+function openForSet(name: string, found: Found, sealer: Sealer, marks: HighWater) {
+  const none: OpenedRecord = { name, revision: Math.max(found.revision, marks.of(name)), versions: [] }
+  if (found.record === null) return { record: none, fault: null }
+  try {
+    return { record: openKnown(sealer, marks, name, found.record), fault: null }
+  } catch (error) {
+    if (!(error instanceof SealError)) throw error
+    return { record: none, fault: error.message }
+  }
+}
+
+function lastOf({ name, versions }: OpenedRecord): OpenedVersion {
+  const last = versions.at(-1)
+  if (!last) throw notStored(name)
+  return last
+}
+
+function listSecret(name: string, text: string, at: { sealer: Sealer; marks: HighWater; now: number }): ListedSecret {
+  try {
+    // Opened, so that an edited record is not listed as if it were good; the values are dropped at once.
+    const { versions } = openKnown(at.sealer, at.marks, name, text)
+    const { current } = chooseVersion(versions, at.now)
+    return {
+      name,
+      keyId: keyIdOf(name, text) ?? '',
+      versions: versions.map((each) => {
+        const { secret: _secret, ...clear } = each
+        return { ...clear, state: stateOf(each, current, at.now) }
+      }),
+    }
+  } catch (error) {
+    if (!(error instanceof SealError)) throw error
+    return { name, fault: error.message }
+  }
+}
+
+const notStored = (name: string): GatewayError => new GatewayError('UnknownCredential', `there is no secret "${name}"`)
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : 'unexpected fault')

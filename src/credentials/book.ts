@@ -1,10 +1,14 @@
-// The secrets that this replica knows, opened and in memory: who may use one and where it may go, and how it follows the
-// store. Each round asks the store whether anything changed; no call ever does.
+// The secrets that this replica knows, opened and in memory: who may use one, where it may go and which version serves. Rounds
+// (follow-secrets.ts) ask the store whether anything changed; no call ever does.
 import { GatewayError } from '../errors/gateway-error.ts'
-import type { Clock, Logger, Secret, SecretStore, Secrets } from '../model/ports.ts'
+import type { Clock, CredentialSample, Logger, Secret, SecretStore, SecretUse, SecretVersions } from '../model/ports.ts'
 import { createRounds } from '../model/rounds.ts'
-import { SealError } from './key-ring.ts'
+import { chooseVersion } from './choose-version.ts'
+import { createExpiryWatch } from './expiry-watch.ts'
+import { createFollower, type Entry, type Held } from './follow-secrets.ts'
+import type { HighWater } from './high-water.ts'
 import type { Sealer } from './seal.ts'
+import type { KeyFollower } from './sources/key-file.ts'
 
 /** Half of the second within which a change must be in use; the store's own answer takes the rest. */
 const REFRESH_MS = 500
@@ -12,31 +16,29 @@ const REFRESH_MS = 500
 export interface SecretBookPorts {
   readonly store: SecretStore
   readonly sealer: Sealer
+  readonly keys: KeyFollower
+  readonly marks: HighWater
   readonly clock: Clock
   readonly log: Logger
   /** How long the last known values serve while the store is away, ms. 0: not at all. */
   readonly staleForMs: number
 }
 
-export interface SecretBook extends Secrets {
-  /** Asks the store now. Resolves when that is done, whether or not the store answered. */
+export interface SecretBook extends SecretVersions {
+  /** Asks the store now. Resolves when an answer that was asked for after this call is there, or the store did not answer. */
   refresh(): Promise<void>
   /** False: the store did not answer the last time it was asked. */
   readonly fresh: boolean
+  /** One for each secret whose record can be used. */
+  samples(): Iterable<CredentialSample>
   /** Ends the rounds. */
   close(): void
 }
 
-interface Use {
-  readonly origin: string
-  readonly caller: string
-}
-
-/** What stands under a name: the secret, or why its record cannot be used. */
-type Entry = { readonly secret: Secret } | { readonly fault: string }
-
-export function createSecretBook({ store, sealer, clock, log, staleForMs }: SecretBookPorts): SecretBook {
-  const follower = createFollower(store, sealer, log)
+export function createSecretBook(ports: SecretBookPorts): SecretBook {
+  const { clock, log, staleForMs } = ports
+  const follower = createFollower(ports)
+  const expiries = createExpiryWatch(log)
   let loadedAt: number | null = null
   let fresh = false
 
@@ -50,11 +52,27 @@ export function createSecretBook({ store, sealer, clock, log, staleForMs }: Secr
       if (fresh || loadedAt === null) log.log('warn', 'secret store away', { because: reasonOf(error), afterMs: staleForMs })
       fresh = false
     }
+    expiries.look(follower.entries, clock.date())
   })
-  const findNow = (name: string, use: Use): Secret => {
+  const heldOf = (entry: Entry | undefined): Held | null => {
+    if (entry === undefined || 'fault' in entry) return null
+    // Most have no turn ahead: then no call asks for the time.
+    if (entry.choice.until !== Number.POSITIVE_INFINITY && clock.date() >= entry.choice.until) {
+      entry.choice = chooseVersion(entry.versions, clock.date())
+      entry.preferred = null
+    }
+    return entry
+  }
+  const findNow = (name: string, use: SecretUse): Secret => {
     if (loadedAt === null || (!fresh && clock.now() - loadedAt > staleForMs))
       throw unavailable(name, 'the secret store cannot be reached')
-    return judge(name, follower.entries.get(name), use, fresh)
+    const entry = follower.entries.get(name)
+    const held = heldOf(entry)
+    if (held) return judge(name, held, use)
+    if (entry && 'fault' in entry) throw unavailable(name, 'its stored record is refused', entry.fault)
+    throw fresh
+      ? unknown(name, use.caller, 'there is no secret of that name')
+      : unavailable(name, 'it was not known when the secret store was last reached')
   }
 
   return {
@@ -63,75 +81,66 @@ export function createSecretBook({ store, sealer, clock, log, staleForMs }: Secr
       const first = loadedAt === null ? rounds.first : null
       return first ? first.then(() => findNow(name, use)) : findNow(name, use)
     },
-    refresh: rounds.refresh,
+    other(secret, use) {
+      const held = heldOf(follower.entries.get(secret.name))
+      if (!held) return null
+      for (const { secret: each } of good(held)) if (each !== null && each !== secret && isBound(each, use)) return each
+      return null
+    },
+    prefer(secret, use) {
+      const held = heldOf(follower.entries.get(secret.name))
+      if (!held) return
+      if (held.choice.current?.secret === secret) held.preferred?.delete(use.origin)
+      else if (held.choice.others.some((each) => each.secret === secret)) {
+        held.preferred ??= new Map()
+        held.preferred.set(use.origin, secret)
+      }
+    },
+    async refresh() {
+      // What is under way may have been asked before the change that this is about.
+      await rounds.refresh()
+      await rounds.refresh()
+    },
     get fresh() {
       return fresh
+    },
+    *samples() {
+      for (const [name, entry] of follower.entries) {
+        const held = heldOf(entry)
+        const version = held?.choice.current ?? held?.versions.at(-1)
+        if (version) yield { name, createdAt: version.createdAt, expiresAt: version.expiresAt }
+      }
     },
     close: rounds.close,
   }
 }
 
-/** The store's records, opened; entries whose record did not change keep their identity. */
-function createFollower(store: SecretStore, sealer: Sealer, log: Logger) {
-  const entries = new Map<string, Entry>()
-  const records = new Map<string, string>()
-  const newest = new Map<string, number>()
-  let digest: string | null = null
-
-  const open = (name: string, record: string): Entry => {
-    try {
-      const secret = sealer.open(name, record)
-      const seen = newest.get(name) ?? 0
-      if (secret.version < seen) return { fault: `it was rolled back from version ${seen} to ${secret.version}` }
-      newest.set(name, secret.version)
-      return { secret }
-    } catch (error) {
-      if (!(error instanceof SealError)) throw error
-      return { fault: error.message }
-    }
-  }
-
-  return {
-    entries: entries as ReadonlyMap<string, Entry>,
-    async follow(): Promise<void> {
-      const snapshot = await store.load(digest)
-      if (!snapshot) return
-      for (const name of entries.keys()) {
-        if (snapshot.records.has(name)) continue
-        entries.delete(name)
-        records.delete(name)
-      }
-      for (const [name, record] of snapshot.records) {
-        if (records.get(name) === record) continue
-        const entry = open(name, record)
-        if ('fault' in entry) log.log('error', 'secret refused', { credential: name, because: entry.fault })
-        entries.set(name, entry)
-        records.set(name, record)
-      }
-      digest = snapshot.digest
-    },
-  }
+function* good({ choice }: Held) {
+  if (choice.current) yield choice.current
+  yield* choice.others
 }
 
-/** Callers first: who may not use a secret does not learn that it exists, nor where it goes. */
-function judge(name: string, entry: Entry | undefined, { origin, caller }: Use, fresh: boolean): Secret {
-  if (!entry)
-    throw fresh
-      ? unknown(name, caller, 'there is no secret of that name')
-      : unavailable(name, 'it was not known when the secret store was last reached')
-  if ('fault' in entry) throw unavailable(name, 'its stored record is refused', entry.fault)
-  const { secret } = entry
-  if (!secret.callers.includes(caller) && !secret.callers.includes('*'))
-    throw unknown(name, caller, `it is bound to the callers ${secret.callers.join(', ') || '(none)'}`)
-  if (!secret.origins.includes(origin))
+const isBound = ({ callers, origins }: Pick<Secret, 'callers' | 'origins'>, { caller, origin }: SecretUse): boolean =>
+  (callers.includes(caller) || callers.includes('*')) && origins.includes(origin)
+
+/** Callers first: who may not use a secret does not learn that it exists, nor where it goes. Where none serves, the newest says. */
+function judge(name: string, { choice, versions, preferred }: Held, use: SecretUse): Secret {
+  const bindings = choice.current ?? versions.at(-1)
+  const { origin, caller } = use
+  if (!bindings?.callers.includes(caller) && !bindings?.callers.includes('*'))
+    throw unknown(name, caller, `it is bound to the callers ${bindings?.callers.join(', ') || '(none)'}`)
+  if (!bindings.origins.includes(origin))
     throw new GatewayError(
       'UnknownCredential',
       `secret "${name}" is not bound to ${origin}; add that origin to the secret, or name another`,
       {
-        privateDetail: `it is bound to ${secret.origins.join(', ') || '(none)'}`,
+        privateDetail: `it is bound to ${bindings.origins.join(', ') || '(none)'}`,
       },
     )
-  return secret
+  const secret = choice.current?.secret
+  if (!secret) throw unavailable(name, choice.because)
+  const chosen = preferred?.get(origin)
+  return chosen && isBound(chosen, use) ? chosen : secret
 }
 
 function unknown(name: string, caller: string, privateDetail: string): GatewayError {

@@ -1,17 +1,18 @@
-// Putting a secret into a store: checked, normalised, numbered, sealed. The command line, the admin entrance and the sample
-// configuration all come through here.
+// A secret as it is given: checked and normalised before it is sealed.
 import type { z } from 'zod'
 import { GatewayError } from '../errors/gateway-error.ts'
 import { originOf } from '../model/mount.ts'
-import type { Secret, SecretScheme, SecretStore } from '../model/ports.ts'
-import { faultsOf } from './scheme.ts'
+import type { SecretPool, SecretScheme } from '../model/ports.ts'
+import { faultsOf, type Scheme } from './scheme.ts'
 import { SCHEMES } from './schemes/index.ts'
-import type { Sealer } from './seal.ts'
 
 export interface NewSecret {
   readonly name: string
   readonly scheme: SecretScheme
+  /** Where there is a pool, its first member. */
   readonly values: Readonly<Record<string, string>>
+  /** Absent: one set of values. */
+  readonly pool?: SecretPool
   /** `scheme://host[:port]` each; at least one. */
   readonly origins: readonly string[]
   /** Names of callers, or "*" for every one; at least one. */
@@ -20,8 +21,7 @@ export interface NewSecret {
 
 /** contract, "Units and JSON". */
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/
-/** Two writers at once are rare; more than this many in a row are a fault. */
-const MAX_TRIES = 5
+const MAX_MEMBERS = 1000
 
 /** Throws InvalidDescriptor naming each fault. Origins come back in lower case, default ports left out. */
 export function checkSecret(secret: NewSecret): NewSecret {
@@ -29,15 +29,29 @@ export function checkSecret(secret: NewSecret): NewSecret {
   const scheme = Object.hasOwn(SCHEMES, secret.scheme) ? SCHEMES[secret.scheme] : undefined
   if (!NAME.test(secret.name)) faults.push('name: letters, digits, ".", "_" and "-", 64 at most')
   if (!scheme) faults.push(`scheme: one of ${Object.keys(SCHEMES).join(', ')}`)
-  const values = scheme?.values.safeParse(secret.values)
-  if (values && !values.success) faults.push(`values: ${faultsOf(values.error as z.ZodError)}`)
+  else faults.push(...faultsOfValues(secret, scheme))
   const origins = secret.origins.map((origin) => parseOrigin(origin))
   if (origins.length === 0) faults.push('origins: at least one; a secret without origins could be sent nowhere')
   if (origins.includes(null)) faults.push('origins: scheme://host[:port], without path, query or user')
   if (secret.callers.length === 0) faults.push('callers: at least one; "*" stands for every caller')
   if (secret.callers.some((caller) => caller !== '*' && !NAME.test(caller))) faults.push('callers: names of callers, or "*"')
   if (faults.length > 0) throw new GatewayError('InvalidDescriptor', `secret "${shown(secret.name)}": ${faults.join('; ')}`)
-  return { ...secret, origins: origins.filter((origin) => origin !== null) }
+  return { ...secret, values: secret.pool?.members[0] ?? secret.values, origins: origins.filter((origin) => origin !== null) }
+}
+
+function faultsOfValues({ values, pool }: NewSecret, scheme: Scheme): string[] {
+  const judge = (where: string, given: Readonly<Record<string, string>>): string[] => {
+    const judged = scheme.values.safeParse(given)
+    return judged.success ? [] : [`${where}: ${faultsOf(judged.error as z.ZodError)}`]
+  }
+  if (pool === undefined) return judge('values', values)
+  const faults = pool.members.flatMap((member, index) => judge(`values[${index}]`, member))
+  if (scheme.place !== 'request') faults.push(`pool: the scheme ${scheme.name} takes one set of values`)
+  if (pool.members.length < 2) faults.push('pool: at least two sets of values')
+  if (pool.members.length > MAX_MEMBERS) faults.push(`pool: at most ${MAX_MEMBERS} sets of values`)
+  if (new Set(pool.members.map((member) => JSON.stringify(member))).size < pool.members.length)
+    faults.push('pool: the same values stand in it twice')
+  return faults
 }
 
 function parseOrigin(text: string): string | null {
@@ -46,14 +60,3 @@ function parseOrigin(text: string): string | null {
 }
 
 const shown = (name: string): string => (NAME.test(name) ? name : '?')
-
-/** Stores `secret` as the next version of its name and says which that is. Throws Overloaded where the store is away. */
-export async function provisionSecret(store: SecretStore, sealer: Sealer, secret: NewSecret): Promise<number> {
-  const checked = checkSecret(secret)
-  for (let tries = 0; tries < MAX_TRIES; tries++) {
-    const version = (await store.version(checked.name)) + 1
-    const sealed: Secret = { ...checked, version }
-    if (await store.put(checked.name, version, sealer.seal(sealed))) return version
-  }
-  throw new GatewayError('Overloaded', `secret "${checked.name}" is being changed by somebody else at the same time; try again`)
-}

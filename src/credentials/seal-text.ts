@@ -1,6 +1,7 @@
 // Small texts of the gateway's own under the sealing keys: obtained tokens, callers' keys, remembered outcomes, cookie jars.
 // Who can read or write the store can then neither read nor make one. Stored secrets have records of their own: seal.ts.
-import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto'
+import { hkdfSync } from 'node:crypto'
+import { decrypt, encrypt } from './aes-gcm.ts'
 import { createEphemeralKeyRing, MissingKeyError, SealError, type SealingKey } from './key-ring.ts'
 import type { SealerOptions } from './seal.ts'
 
@@ -10,10 +11,6 @@ export interface TextSealer {
   /** Throws SealError where it was edited, moved, or sealed under a key that is not here. */
   open(purpose: string, sealed: string): string
 }
-
-const ALGORITHM = 'aes-256-gcm'
-const IV_BYTES = 12
-const TAG_BYTES = 16
 
 /** `KEY_ID:base64 of IV, tag and ciphertext`. Each key is one derived for this use (RFC 5869), so that none does two jobs. */
 export function createTextSealer({ ring, installation }: SealerOptions): TextSealer {
@@ -26,22 +23,15 @@ export function createTextSealer({ ring, installation }: SealerOptions): TextSea
   return {
     seal(purpose, text) {
       const { active } = ring
-      const iv = randomBytes(IV_BYTES)
-      const cipher = createCipheriv(ALGORITHM, derive(active), iv, { authTagLength: TAG_BYTES }).setAAD(Buffer.from(purpose))
-      const sealed = Buffer.concat([cipher.update(text, 'utf8'), cipher.final()])
-      return `${active.id}:${Buffer.concat([iv, cipher.getAuthTag(), sealed]).toString('base64')}`
+      return `${active.id}:${encrypt(derive(active), Buffer.from(text), Buffer.from(purpose))}`
     },
     open(purpose, sealed) {
       const colon = sealed.indexOf(':')
       const id = sealed.slice(0, Math.max(colon, 0))
       const key = ring.find(id)
       if (!key) throw new MissingKeyError(`${purpose}: sealed under key "${id}", which is not among the keys given`)
-      const bytes = Buffer.from(sealed.slice(colon + 1), 'base64')
       try {
-        const decipher = createDecipheriv(ALGORITHM, derive(key), bytes.subarray(0, IV_BYTES), { authTagLength: TAG_BYTES })
-          .setAAD(Buffer.from(purpose))
-          .setAuthTag(bytes.subarray(IV_BYTES, IV_BYTES + TAG_BYTES))
-        return decipher.update(bytes.subarray(IV_BYTES + TAG_BYTES), undefined, 'utf8') + decipher.final('utf8')
+        return decrypt(derive(key), sealed.slice(colon + 1), Buffer.from(purpose)).toString()
       } catch {
         throw new SealError(`${purpose}: what is stored was edited, moved, or sealed under another key called "${id}"`)
       }

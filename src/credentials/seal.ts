@@ -1,11 +1,11 @@
-// Envelope encryption of secrets at rest: each version under a data key of its own, the data key under a key-encryption key.
-// What a record says in clear (name, version, scheme, origins, callers) is authenticated with both, so that none of it can
-// be edited or moved. No store, no cache, no policy here.
-import { createCipheriv, createDecipheriv, createHash, randomBytes } from 'node:crypto'
-import { z } from 'zod'
-import type { Secret, SecretScheme } from '../model/ports.ts'
-import { createEphemeralKeyRing, type KeyRing, MissingKeyError, SealError } from './key-ring.ts'
-import { SCHEMES } from './schemes/index.ts'
+// Envelope encryption of secrets at rest: one record a name, in it each version under a data key of its own, the data keys under
+// a key-encryption key. What a record says in clear is authenticated version by version and once more as a whole, so that
+// nothing of it can be edited, moved, left out or put back. No store, no cache, no choice of version here.
+import { createHash, randomBytes } from 'node:crypto'
+import type { Secret } from '../model/ports.ts'
+import { decrypt, encrypt } from './aes-gcm.ts'
+import { createEphemeralKeyRing, type KeyRing, MissingKeyError, SealError, type SealingKey } from './key-ring.ts'
+import { type ClearVersion, type FirstRecord, parseRecord, type SealedRecord, type SealedVersion } from './record.ts'
 
 export interface SealerOptions {
   /** Asked at each use. */
@@ -14,65 +14,101 @@ export interface SealerOptions {
   readonly installation: string
 }
 
-export interface Sealer {
-  /** The record, as text. */
-  seal(secret: Secret): string
-  /** Throws SealError where the record is malformed, edited, moved, or sealed under a key that is not here. */
-  open(name: string, record: string): Secret
+export interface OpenedVersion extends ClearVersion {
+  /** null: revoked, and its values gone. */
+  readonly secret: Secret | null
 }
 
-const FORMAT = 1
-const ALGORITHM = 'aes-256-gcm'
-const IV_BYTES = 12
-const TAG_BYTES = 16
+/** What stands under a name. */
+export interface OpenedRecord {
+  readonly name: string
+  /** Counts the changes of the record. */
+  readonly revision: number
+  /** In ascending order, at least one. */
+  readonly versions: readonly OpenedVersion[]
+}
 
-const recordSchema = z.strictObject({
-  format: z.literal(FORMAT),
-  name: z.string(),
-  version: z.int().min(1),
-  scheme: z.enum(Object.keys(SCHEMES) as [SecretScheme, ...SecretScheme[]]),
-  origins: z.array(z.string()),
-  callers: z.array(z.string()),
-  keyId: z.string(),
-  /** Base64 of IV, tag and ciphertext. */
-  dataKey: z.base64(),
-  values: z.base64(),
-})
+export interface Sealer {
+  /** The record, as text, under the active key. */
+  seal(record: OpenedRecord): string
+  /** Throws SealError where the record is malformed, edited, moved, or sealed under a key that is not here. */
+  open(name: string, text: string): OpenedRecord
+  /** Id of the key that seals. */
+  readonly activeKeyId: string
+}
 
-type SealedRecord = z.infer<typeof recordSchema>
-type Clear = Omit<SealedRecord, 'dataKey' | 'values'>
+/** What is authenticated without being sealed: security.md, "Secrets at rest". */
+interface Bound {
+  readonly format: number
+  readonly name: string
+  readonly keyId: string
+  readonly number: number
+  readonly digest: string
+}
 
 export function createSealer({ ring, installation }: SealerOptions): Sealer {
-  const aad = (clear: Clear, purpose: 'data key' | 'values'): Buffer => authenticated(clear, installation, purpose)
+  const aad = ({ format, name, number, digest, keyId }: Bound, purpose: string): Buffer =>
+    Buffer.from(JSON.stringify(['sallyport-secret', format, installation, name, number, digest, keyId, purpose]))
+
+  const sealVersion = ({ secret, ...clear }: OpenedVersion, bound: Bound, key: Buffer): SealedVersion => {
+    if (secret === null) return { ...clear, dataKey: '', values: '' }
+    const plain = Buffer.from(JSON.stringify(secret.pool?.members ?? [secret.values]))
+    const dataKey = randomBytes(32)
+    const sealed: SealedVersion = {
+      ...clear,
+      dataKey: encrypt(key, dataKey, aad(bound, 'data key')),
+      values: encrypt(dataKey, plain, aad(bound, 'values')),
+    }
+    dataKey.fill(0)
+    return sealed
+  }
+  const openValues = (key: Buffer, sealed: { dataKey: string; values: string }, bound: Bound): unknown => {
+    const dataKey = decrypt(key, sealed.dataKey, aad(bound, 'data key'))
+    return JSON.parse(decrypt(dataKey, sealed.values, aad(bound, 'values')).toString('utf8'))
+  }
+  const openVersion = (key: Buffer, record: SealedRecord, version: SealedVersion): OpenedVersion => {
+    const { dataKey, values, ...clear } = version
+    if (clear.revokedAt !== null) return { ...clear, secret: null }
+    const members = openValues(key, { dataKey, values }, boundVersion(record, clear)) as Record<string, string>[]
+    return { ...clear, secret: secretOf(record.name, clear, members) }
+  }
+  const openRecord = (key: Buffer, record: SealedRecord): OpenedRecord => {
+    decrypt(key, record.seal, aad(boundRecord(record), 'record'))
+    return {
+      name: record.name,
+      revision: record.revision,
+      versions: record.versions.map((version) => openVersion(key, record, version)),
+    }
+  }
+  const openFirst = (key: Buffer, record: FirstRecord): OpenedRecord => {
+    const { name, version, scheme, origins, callers } = record
+    const values = openValues(key, record, boundFirst(record)) as Record<string, string>
+    const clear = { version, scheme, origins, callers, pool: null, ...UNTIMED }
+    return { name, revision: version, versions: [{ ...clear, secret: secretOf(name, clear, [values]) }] }
+  }
 
   return {
-    seal({ values, ...secret }) {
-      const { name, version, scheme, origins, callers } = secret
+    seal({ name, revision, versions }) {
       const { id: keyId, key } = ring.active
-      const clear: Clear = { format: FORMAT, name, version, scheme, origins: [...origins], callers: [...callers], keyId }
-      const dataKey = randomBytes(32)
-      const record: SealedRecord = {
-        ...clear,
-        dataKey: encrypt(key, dataKey, aad(clear, 'data key')),
-        values: encrypt(dataKey, Buffer.from(JSON.stringify(values)), aad(clear, 'values')),
-      }
-      dataKey.fill(0)
-      return JSON.stringify(record)
+      const head = { format: 2 as const, name, revision, keyId }
+      const sealed = versions.map((version) => sealVersion(version, boundVersion(head, version), key))
+      const record = { ...head, versions: sealed }
+      return JSON.stringify({ ...record, seal: encrypt(key, Buffer.alloc(0), aad(boundRecord(record), 'record')) })
     },
     open(name, text) {
-      const { dataKey, values, ...clear } = parseRecord(name, text)
-      if (clear.name !== name) throw new SealError(`secret "${name}": the record under this name was made for another`)
-      const key = ring.find(clear.keyId)
-      if (!key)
-        throw new MissingKeyError(`secret "${name}": sealed under key "${clear.keyId}", which is not among the keys given`)
+      const record = parseRecord(name, text)
+      if (record.name !== name) throw new SealError(`secret "${name}": the record under this name was made for another`)
+      const { key } = keyOf(ring, record)
       try {
-        const opened = decrypt(key.key, dataKey, aad(clear, 'data key'))
-        const plain = JSON.parse(decrypt(opened, values, aad(clear, 'values')).toString('utf8')) as Record<string, string>
-        const { version, scheme, origins, callers } = clear
-        return { name, version, scheme, origins, callers, values: plain }
+        return record.format === 1 ? openFirst(key, record) : openRecord(key, record)
       } catch {
-        throw new SealError(`secret "${name}": its record was edited, moved, or sealed under another key called "${clear.keyId}"`)
+        throw new SealError(
+          `secret "${name}": its record was edited, moved, or sealed under another key called "${record.keyId}"`,
+        )
       }
+    },
+    get activeKeyId() {
+      return ring.active.id
     },
   }
 }
@@ -82,41 +118,38 @@ export function createEphemeralSealer(): Sealer {
   return createSealer({ ring: createEphemeralKeyRing(), installation: 'this process' })
 }
 
-/** What a record says about itself without any key. Not verified: for listings only. */
-export function describeRecord(name: string, text: string): Clear {
-  const { dataKey: _dataKey, values: _values, ...clear } = parseRecord(name, text)
-  return clear
+/** Records of the first format say nothing of time. */
+const UNTIMED = { createdAt: null, notBefore: null, expiresAt: null, overlapUntil: null, revokedAt: null }
+
+function keyOf(ring: KeyRing, { name, keyId }: { readonly name: string; readonly keyId: string }): SealingKey {
+  const key = ring.find(keyId)
+  if (!key) throw new MissingKeyError(`secret "${name}": sealed under key "${keyId}", which is not among the keys given`)
+  return key
 }
 
-function parseRecord(name: string, text: string): SealedRecord {
-  try {
-    return recordSchema.parse(JSON.parse(text))
-  } catch {
-    throw new SealError(`secret "${name}": what is stored is not a record of this version of Sallyport`)
-  }
+function secretOf(name: string, clear: ClearVersion, members: readonly Record<string, string>[]): Secret {
+  const { version, scheme, origins, callers, pool } = clear
+  const [values] = members
+  if (!values || members.length !== (pool?.size ?? 1)) throw new TypeError('values and policy do not go together')
+  return { name, version, scheme, values, ...(pool ? { pool: { pick: pool.pick, members } } : {}), origins, callers }
 }
 
-/** security.md, "Secrets at rest": format, installation, name, version, digest of the policy, key id, purpose. */
-function authenticated(clear: Clear, installation: string, purpose: string): Buffer {
-  const policy = createHash('sha256')
-    .update(JSON.stringify([clear.scheme, clear.origins, clear.callers]))
-    .digest('hex')
-  return Buffer.from(
-    JSON.stringify(['sallyport-secret', clear.format, installation, clear.name, clear.version, policy, clear.keyId, purpose]),
-  )
+const sha256 = (value: unknown): string => createHash('sha256').update(JSON.stringify(value)).digest('hex')
+
+function boundVersion({ name, keyId }: Pick<SealedRecord, 'name' | 'keyId'>, clear: ClearVersion): Bound {
+  const { version, scheme, origins, callers, pool, createdAt, notBefore, expiresAt } = clear
+  const policy = [scheme, origins, callers, pool?.pick ?? null, pool?.size ?? null, createdAt, notBefore, expiresAt]
+  return { format: 2, name, keyId, number: version, digest: sha256(policy) }
 }
 
-function encrypt(key: Buffer, plain: Buffer, aad: Buffer): string {
-  const iv = randomBytes(IV_BYTES)
-  const cipher = createCipheriv(ALGORITHM, key, iv, { authTagLength: TAG_BYTES }).setAAD(aad)
-  const sealed = Buffer.concat([cipher.update(plain), cipher.final()])
-  return Buffer.concat([iv, cipher.getAuthTag(), sealed]).toString('base64')
+function boundRecord({ name, keyId, revision, versions }: Omit<SealedRecord, 'seal' | 'format'>): Bound {
+  const all = versions.map((sealed) => {
+    const { digest, number } = boundVersion({ name, keyId }, sealed)
+    return [number, digest, sealed.overlapUntil, sealed.revokedAt, sealed.dataKey, sealed.values]
+  })
+  return { format: 2, name, keyId, number: revision, digest: sha256(all) }
 }
 
-function decrypt(key: Buffer, text: string, aad: Buffer): Buffer {
-  const sealed = Buffer.from(text, 'base64')
-  const decipher = createDecipheriv(ALGORITHM, key, sealed.subarray(0, IV_BYTES), { authTagLength: TAG_BYTES })
-    .setAAD(aad)
-    .setAuthTag(sealed.subarray(IV_BYTES, IV_BYTES + TAG_BYTES))
-  return Buffer.concat([decipher.update(sealed.subarray(IV_BYTES + TAG_BYTES)), decipher.final()])
+function boundFirst({ name, keyId, version, scheme, origins, callers }: FirstRecord): Bound {
+  return { format: 1, name, keyId, number: version, digest: sha256([scheme, origins, callers]) }
 }

@@ -16,12 +16,12 @@ import { getHeader, type HeaderList, setHeader, withoutHeader } from '../model/h
 import type { CredentialChoice, HopRequest } from '../model/hop.ts'
 import { inOnePiece } from '../model/one-piece.ts'
 import { maskedView, withQueryPair } from '../model/outgoing-view.ts'
-import type { Secret, SecretScheme, Secrets } from '../model/ports.ts'
+import type { Secret, SecretScheme, SecretUse, SecretVersions } from '../model/ports.ts'
 import { headerValues, type UpstreamResponse } from '../model/upstream-response.ts'
 import { unlessCancelled } from '../model/wait.ts'
 
 export interface CredentialPorts {
-  readonly secrets: Secrets
+  readonly secrets: SecretVersions
   readonly schemes: Readonly<Record<SecretScheme, CredentialScheme>>
   /** For credentials that must be obtained first. */
   readonly tokens: TokenPorts
@@ -56,7 +56,7 @@ export function credentials({ secrets, schemes, tokens }: CredentialPorts): Laye
   }
   const find = (choice: StoredChoice, request: HopRequest, context: CallContext): Secret | Promise<Secret> => {
     refuseUnsafe(choice, request)
-    return secrets.find(choice.name, { origin: request.url.origin, caller: context.caller.name })
+    return secrets.find(choice.name, useOf(request, context))
   }
   const obtain = ({ credential, secret }: Held, context: CallContext): Promise<void> | null => {
     if (!credential.obtain || secret === null) return null
@@ -82,26 +82,51 @@ export function credentials({ secrets, schemes, tokens }: CredentialPorts): Laye
     }
   }
 
+  const attach = (held: Held, bare: HopRequest, next: Dispatch, context: CallContext): Promise<UpstreamResponse> => {
+    const sendOnce = (again: HopRequest): Promise<UpstreamResponse> => sendWith(held, again, next, context)
+    const { dialogue } = held.credential
+    return dialogue ? converse(dialogue, bare, context, sendOnce) : sendOnce(bare)
+  }
+
+  /** security.md, "Rotation": `refused` by a 401 within an overlap, the other version gets one try, where a repeat is safe. */
+  const attachOther = async (
+    { refused, response }: { readonly refused: Secret; readonly response: UpstreamResponse },
+    bare: HopRequest,
+    next: Dispatch,
+    context: CallContext,
+  ): Promise<UpstreamResponse> => {
+    const use = useOf(bare, context)
+    const other = bare.plan.repeatable ? secrets.other(refused, use) : null
+    if (other === null) return response
+    context.cancellation.throwIfCancelled()
+    const held = openStored(other, bare, context)
+    context.trail.waited(0, 'renewed credential')
+    const second = await attach(held, takeCookies(bare, response.rawHeaders, context), next, context)
+    if (second.status !== 401) secrets.prefer(other, use)
+    return second
+  }
+
   return (next) => async (request, context) => {
     const choice = request.plan.credential
     if (choice.kind === 'none') {
       context.trail.outgoing = maskedView(request)
       return next(request, context)
     }
-    let held: Held
-    if (choice.kind === 'given') held = openGiven(choice.auth)
-    else {
-      // Not awaited unless it must be: a secret that is in memory costs no turn of the event loop.
-      const found = find(choice, request, context)
-      const secret = found instanceof Promise ? await unlessCancelled(found, context.cancellation) : found
-      held = openStored(secret, request, context)
-    }
+    if (choice.kind === 'given') return attach(openGiven(choice.auth), withoutCallersOwn(request, context), next, context)
+    // Not awaited unless it must be: a secret that is in memory costs no turn of the event loop.
+    const found = find(choice, request, context)
+    const secret = found instanceof Promise ? await unlessCancelled(found, context.cancellation) : found
+    const held = openStored(secret, request, context)
     const bare = withoutCallersOwn(request, context)
-    const sendOnce = (again: HopRequest): Promise<UpstreamResponse> => sendWith(held, again, next, context)
-    const { dialogue } = held.credential
-    return dialogue ? converse(dialogue, bare, context, sendOnce) : sendOnce(bare)
+    const response = await attach(held, bare, next, context)
+    return response.status === 401 ? attachOther({ refused: secret, response }, bare, next, context) : response
   }
 }
+
+const useOf = (request: HopRequest, context: CallContext): SecretUse => ({
+  origin: request.url.origin,
+  caller: context.caller.name,
+})
 
 function send(request: HopRequest, injection: Injection, next: Dispatch, context: CallContext): Promise<UpstreamResponse> {
   const attached = injection === NO_INJECTION ? request : withInjection(request, injection)

@@ -80,13 +80,29 @@ export interface Secret {
   readonly callers: readonly string[]
 }
 
+export interface SecretUse {
+  readonly origin: string
+  readonly caller: string
+}
+
 export interface Secrets {
   /**
    * Synchronous when the secret is in memory, which is the rule. Checks origin and caller bindings. Answers the same object
    * for as long as the version stands.
    * Throws UnknownCredential (no such name, or not for this origin or caller) or CredentialUnavailable.
    */
-  find(name: string, use: { readonly origin: string; readonly caller: string }): Secret | Promise<Secret>
+  find(name: string, use: SecretUse): Secret | Promise<Secret>
+}
+
+/** Versions of one secret that stand beside each other for a while. */
+export interface SecretVersions extends Secrets {
+  /**
+   * A version that is good now beside `secret`, which the upstream refused: the one before it while their overlap lasts, or one
+   * that has come since. Checks the same bindings; null: there is none.
+   */
+  other(secret: Secret, use: SecretUse): Secret | null
+  /** The upstream took `secret` after it had refused another version: `find` answers it for that origin until the versions change. */
+  prefer(secret: Secret, use: SecretUse): void
 }
 
 /** All sealed records by name, and a digest that differs whenever one of them does. */
@@ -95,16 +111,19 @@ export interface SecretSnapshot {
   readonly records: ReadonlyMap<string, string>
 }
 
-/** Where sealed secrets are kept: opaque text under a name. Rejects with Overloaded where the store is away. */
+/**
+ * Where sealed secrets are kept: opaque text under a name, and how often it was changed, the name's revision. Rejects with
+ * Overloaded where the store is away.
+ */
 export interface SecretStore {
   /** null: all is still as it was when `digest` was given. */
   load(digest: string | null): Promise<SecretSnapshot | null>
-  /** The greatest version that name ever had, deleted ones included; 0: none. */
-  version(name: string): Promise<number>
-  /** False, and nothing written, where `version` is not the one after the greatest: somebody else was first. */
-  put(name: string, version: number, record: string): Promise<boolean>
-  /** False: there was none. Its version number is kept, so that a successor is never taken for a roll-back. */
-  delete(name: string): Promise<boolean>
+  /** `record` null: none. `revision`: the greatest that name ever had, deletions included; 0: never stored. */
+  get(name: string): Promise<{ readonly record: string | null; readonly revision: number }>
+  /** False, and nothing written, where the revision is not `after` any more: somebody else was first. `revision` is greater. */
+  put(name: string, record: string, revision: { readonly after: number; readonly revision: number }): Promise<boolean>
+  /** The revision of the deletion; null: there was no record. A record written before cannot come after it. */
+  delete(name: string): Promise<number | null>
 }
 
 export interface AuditIntent {
@@ -209,6 +228,15 @@ export interface CallDeed {
   readonly bytesOut: number
   readonly bytesIn: number
   readonly replayed: boolean
+}
+
+/** Of the version that calls get, or the last that they got. Ms since 1970. */
+export interface CredentialSample {
+  readonly name: string
+  /** null: unknown. */
+  readonly createdAt: number | null
+  /** null: never. */
+  readonly expiresAt: number | null
 }
 
 /** Deeds, not series: names, labels and buckets are telemetry/metrics.ts' own business. */

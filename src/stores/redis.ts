@@ -54,6 +54,7 @@ const HEARTBEAT: RedisScript = {
     redis.call('HSET', KEYS[1], 'beat', '1')
     redis.call('HGET', KEYS[1], 'beat')
     redis.call('HMGET', KEYS[1], 'beat')
+    redis.call('EXISTS', KEYS[1])
     redis.call('HKEYS', KEYS[1])
     redis.call('PERSIST', KEYS[1])
     return redis.call('PEXPIRE', KEYS[1], '60000')`,

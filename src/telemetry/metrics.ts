@@ -3,6 +3,7 @@ import type { OverrideEntry } from '../model/breaker-override.ts'
 import type { Meter } from '../model/ports.ts'
 import { type AdapterSampler, createAdapterGauges } from './adapter-gauges.ts'
 import { createCallCells } from './call-cells.ts'
+import { type CredentialSampler, createCredentialGauges } from './credential-gauges.ts'
 import { createExposition, type Exposition } from './exposition.ts'
 import { SERIES } from './series.ts'
 
@@ -19,6 +20,8 @@ export interface Metrics extends Meter {
   configTaken(callers: readonly string[]): void
   /** A configuration was refused, and the one before still serves. */
   configRefused(): void
+  /** The stored secrets, read at every scrape. */
+  watchCredentials(sampler: CredentialSampler): void
 }
 
 export interface MetricsOptions {
@@ -61,6 +64,8 @@ export function createMetrics(options: MetricsOptions): Metrics {
   const setAdapterGauges = createAdapterGauges(exposition, label)
   const overrides = gauge(SERIES.breakerOverrides)
   let overrideSampler: () => Iterable<OverrideEntry> = () => []
+  const setCredentialGauges = createCredentialGauges(exposition)
+  let credentialSampler: CredentialSampler = () => []
   let adapterSampler: AdapterSampler = () => []
 
   return {
@@ -87,6 +92,9 @@ export function createMetrics(options: MetricsOptions): Metrics {
     watchAdapters(sampler) {
       adapterSampler = sampler
     },
+    watchCredentials(sampler) {
+      credentialSampler = sampler
+    },
     watchOverrides(sampler) {
       overrideSampler = sampler
     },
@@ -95,6 +103,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
       setAdapterGauges(adapterSampler)
       overrides.reset()
       for (const { adapter, state } of overrideSampler()) overrides.inc({ adapter: label(adapter), state })
+      setCredentialGauges(credentialSampler)
       return exposition.print(accept)
     },
   }

@@ -245,6 +245,18 @@ export const SERIES = {
     help: 'Commands to the store that failed or were not answered in time.',
     labels: ['store'],
   },
+  credentialExpires: {
+    name: 'sallyport_credential_expires_timestamp_seconds',
+    type: 'gauge',
+    help: 'When the version of a stored secret that calls get ends, or ended; no sample where it has no end. Past the 1,000th name: the earliest, as `other`.',
+    labels: ['credential'],
+  },
+  credentialCreated: {
+    name: 'sallyport_credential_created_timestamp_seconds',
+    type: 'gauge',
+    help: 'When the version of a stored secret that calls get was made. Past the 1,000th name: the earliest, as `other`.',
+    labels: ['credential'],
+  },
   auditFailures: {
     name: 'sallyport_audit_failures_total',
     type: 'counter',

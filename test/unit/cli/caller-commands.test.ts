@@ -3,7 +3,6 @@ import { test } from 'node:test'
 import { openAdministration } from '../../../src/callers/identities.ts'
 import type { CliPorts } from '../../../src/cli/ports.ts'
 import { createEphemeralTextSealer } from '../../../src/credentials/seal-text.ts'
-import { createMemorySecrets } from '../../../src/stores/memory-secrets.ts'
 import { createFakeClock } from '../../support/fake-clock.ts'
 import { createMemoryValues } from '../../support/memory-values.ts'
 import { type Ran, runWords } from './shell.ts'
@@ -20,7 +19,7 @@ function aShell({ sealed = true }: { readonly sealed?: boolean } = {}) {
   })
   const acts: unknown[][] = []
   const openStores: CliPorts['openStores'] = async () => ({
-    ...{ secrets: createMemorySecrets(), sealer: null, callers, who: 'ann', close: () => void closed++ },
+    ...{ secrets: null, callers, who: 'ann', close: () => void closed++ },
     act(act, subject, work, detail) {
       acts.push([act, subject, detail])
       return work()

@@ -7,6 +7,8 @@ import { after, describe, test } from 'node:test'
 import { createCallerAdministration } from '../../../src/callers/administration.ts'
 import { runCli } from '../../../src/cli/cli.ts'
 import type { CliPorts, CliStores } from '../../../src/cli/ports.ts'
+import { createSecretAdministration } from '../../../src/credentials/administer.ts'
+import { NO_HIGH_WATER } from '../../../src/credentials/high-water.ts'
 import { createEphemeralSealer } from '../../../src/credentials/seal.ts'
 import { parseKeys } from '../../../src/credentials/sources/key-source.ts'
 import type { SecretStore } from '../../../src/model/ports.ts'
@@ -23,6 +25,7 @@ after(() => rmSync(dir, { recursive: true }))
 function aShell({ sealed = true }: { readonly sealed?: boolean } = {}) {
   const secrets: SecretStore = createMemorySecrets()
   const sealer = createEphemeralSealer()
+  const admin = createSecretAdministration({ store: secrets, sealer, clock: { date: Date.now }, marks: NO_HIGH_WATER })
   const seen = { configs: [] as (string | null)[], served: [] as (string | null)[], closed: 0 }
   const run = async (argv: string, stdin: string, isTTY = false): Promise<{ code: number; out: string; err: string }> => {
     const collected = { out: '', err: '' }
@@ -40,8 +43,7 @@ function aShell({ sealed = true }: { readonly sealed?: boolean } = {}) {
       async openStores(configFile) {
         seen.configs.push(configFile)
         return {
-          secrets,
-          sealer: sealed ? sealer : null,
+          secrets: sealed ? admin : null,
           callers: noCallers,
           who: 'ann',
           act: (_act, _subject, work) => work(),
@@ -56,8 +58,11 @@ function aShell({ sealed = true }: { readonly sealed?: boolean } = {}) {
     const code = await runCli(argv.split(' '), ports)
     return { code, ...collected }
   }
-  const stored = async (name: string) => sealer.open(name, (await secrets.load(null))?.records.get(name) ?? '')
-  return { run, stored, secrets, seen }
+  const stored = async (name: string) => {
+    const { versions } = sealer.open(name, (await secrets.load(null))?.records.get(name) ?? '')
+    return versions.at(-1)?.secret ?? assert.fail(`${name} has no values`)
+  }
+  return { run, stored, secrets, admin, seen }
 }
 
 const SET = 'secrets set github --scheme basic --origin https://api.github.com --caller billing'
@@ -105,7 +110,7 @@ describe('secrets set', () => {
     const argv = `secrets set github --scheme bearer --origin https://a.example --origin https://b.example --origin https://c.example --caller x --caller y --values ${file} --json --config my.yaml`
     await run(argv, '')
     const { out } = await run(argv, '')
-    assert.deepEqual(JSON.parse(out), { name: 'github', version: 2 })
+    assert.deepEqual(JSON.parse(out), { name: 'github', version: 2, warnings: [] })
     const { origins, callers } = await stored('github')
     assert.deepEqual(
       [origins, callers],
@@ -155,20 +160,28 @@ describe('secrets list and delete', () => {
     assert.equal((await run('secrets list', '')).out, 'no secrets are stored\n')
     await run(SET, 'username=canary-u\npassword=canary-p')
     const record = (await secrets.load(null))?.records.get('github') ?? ''
-    await secrets.put('edited', 1, record)
+    await secrets.put('edited', record, { after: 0, revision: 1 })
     const { out } = await run('secrets list', '')
     assert.match(
       out,
-      /^edited {2}REFUSED .*made for another\ngithub {2}version 1 {2}basic {2}to https:\/\/api.github.com {2}for billing {2}key /,
+      new RegExp(
+        [
+          '^name    version  state    scheme  origins                 callers  created            expires in  key',
+          'github  1        current  basic   https://api.github.com  billing  \\S{16}Z  -           ephemeral',
+          'edited  REFUSED  .*made for another\n$',
+        ].join('\n'),
+      ),
     )
     const json = await run('secrets list --json', '')
+    const listed = JSON.parse(json.out) as { name: string; versions?: { scheme: string; state: string; createdAt: string }[] }[]
     assert.deepEqual(
-      (JSON.parse(json.out) as { name: string; scheme?: string }[]).map(({ name, scheme }) => [name, scheme]),
+      listed.map(({ name, versions }) => [name, versions?.[0]?.scheme, versions?.[0]?.state]),
       [
-        ['edited', undefined],
-        ['github', 'basic'],
+        ['edited', undefined, undefined],
+        ['github', 'basic', 'current'],
       ],
     )
+    assert.match(listed[1]?.versions?.[0]?.createdAt ?? '', /^\d{4}-.*\.\d{3}Z$/)
     assert.doesNotMatch(out + json.out, /canary/)
   })
 

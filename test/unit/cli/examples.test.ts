@@ -10,6 +10,8 @@ import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { systemClock } from '../../../src/app.ts'
 import { openAdministration } from '../../../src/callers/identities.ts'
+import { createSecretAdministration } from '../../../src/credentials/administer.ts'
+import { NO_HIGH_WATER } from '../../../src/credentials/high-water.ts'
 import { createEphemeralSealer } from '../../../src/credentials/seal.ts'
 import { createEphemeralTextSealer } from '../../../src/credentials/seal-text.ts'
 import { createMemorySecrets } from '../../../src/stores/memory-secrets.ts'
@@ -60,8 +62,10 @@ function readExamples({ text }: Block): Example[] {
 }
 
 const folder = mkdtempSync(join(tmpdir(), 'sallyport-examples-'))
-const secrets = createMemorySecrets()
-const sealer = createEphemeralSealer()
+const secrets = createSecretAdministration({
+  ...{ store: createMemorySecrets(), sealer: createEphemeralSealer() },
+  ...{ clock: { date: Date.now }, marks: NO_HIGH_WATER },
+})
 const callers = openAdministration({
   ...{ store: createMemoryValues(), sealer: createEphemeralTextSealer(), clock: systemClock, log: { log: () => {} } },
   configured: () => [{ name: 'billing', admin: false, keyHashes: [], jwt: false, certificates: 0 }],
@@ -108,11 +112,15 @@ async function run({ words, env }: Example): Promise<Ran> {
   writeFileSync(values, 'token=canary-value\n')
   const [command, verb] = words
   const extra =
-    command === 'call' ? ['--gateway', gateway.url] : command === 'secrets' && verb === 'set' ? ['--values', values] : []
+    command === 'call'
+      ? ['--gateway', gateway.url]
+      : command === 'secrets' && (verb === 'set' || verb === 'rotate')
+        ? ['--values', values]
+        : []
   return runWords([...here, ...extra], {
     isTTY: true,
     env,
-    openStores: async () => ({ secrets, sealer, callers, who: 'ann', act: (_act, _subject, work) => work(), close: () => {} }),
+    openStores: async () => ({ secrets, callers, who: 'ann', act: (_act, _subject, work) => work(), close: () => {} }),
   })
 }
 

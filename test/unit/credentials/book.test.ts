@@ -1,8 +1,12 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
+import { createSecretAdministration } from '../../../src/credentials/administer.ts'
 import { createSecretBook, type SecretBook } from '../../../src/credentials/book.ts'
-import { type NewSecret, provisionSecret } from '../../../src/credentials/provision.ts'
+import { NO_HIGH_WATER } from '../../../src/credentials/high-water.ts'
+import type { Terms } from '../../../src/credentials/make-version.ts'
+import type { NewSecret } from '../../../src/credentials/provision.ts'
 import { createEphemeralSealer } from '../../../src/credentials/seal.ts'
+import { FIXED_KEYS } from '../../../src/credentials/sources/key-file.ts'
 import { GatewayError } from '../../../src/errors/gateway-error.ts'
 import type { Secret, SecretSnapshot, SecretStore } from '../../../src/model/ports.ts'
 import { createMemorySecrets } from '../../../src/stores/memory-secrets.ts'
@@ -35,17 +39,25 @@ function aBook() {
   const log = {
     log: (level: string, event: string, fields = {}) => void lines.push(`${level} ${event} ${JSON.stringify(fields)}`),
   }
-  const open = (): SecretBook => createSecretBook({ store, sealer, clock, log, staleForMs: STALE_FOR_MS })
-  const put = (over: Partial<NewSecret> = {}): Promise<number> =>
-    provisionSecret(memory, sealer, {
-      name: 'github',
-      scheme: 'bearer',
-      values: { token: 'one' },
-      origins: ['https://api.github.com'],
-      callers: ['billing'],
-      ...over,
+  const open = (): SecretBook =>
+    createSecretBook({
+      ...{ store, sealer, clock, log, keys: FIXED_KEYS, marks: NO_HIGH_WATER },
+      staleForMs: STALE_FOR_MS,
     })
-  return { clock, sealer, memory, state, lines, open, put }
+  const admin = createSecretAdministration({ store: memory, sealer, clock, marks: NO_HIGH_WATER })
+  const put = (over: Partial<NewSecret> = {}, terms: Terms = {}) =>
+    admin.set(
+      {
+        name: 'github',
+        scheme: 'bearer',
+        values: { token: 'one' },
+        origins: ['https://api.github.com'],
+        callers: ['billing'],
+        ...over,
+      },
+      terms,
+    )
+  return { clock, sealer, memory, state, lines, open, put, admin }
 }
 
 function now(found: Secret | Promise<Secret>): Secret {
@@ -237,7 +249,7 @@ describe('records that are refused', () => {
     const book = open()
     await settle()
     const EDITS: [record: string, reason: RegExp][] = [
-      [old, /rolled back from version 2 to 1/],
+      [old, /rolled back to revision 1; revision 2 was there before/],
       [old.replace('billing', '*'), /edited, moved/],
       [(await memory.load(null))?.records.get('good') ?? '', /made for another/],
       ['{}', /not a record/],

@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { checkSecret, type NewSecret, provisionSecret } from '../../../src/credentials/provision.ts'
-import { createEphemeralSealer } from '../../../src/credentials/seal.ts'
+import { checkSecret, type NewSecret } from '../../../src/credentials/provision.ts'
 import { GatewayError } from '../../../src/errors/gateway-error.ts'
-import { createMemorySecrets } from '../../../src/stores/memory-secrets.ts'
+import type { SecretPool } from '../../../src/model/ports.ts'
 
 const aSecret = (over: Partial<NewSecret> = {}): NewSecret => ({
   name: 'github',
@@ -12,6 +11,13 @@ const aSecret = (over: Partial<NewSecret> = {}): NewSecret => ({
   origins: ['https://api.github.com'],
   callers: ['billing'],
   ...over,
+})
+
+const pool = (...members: Record<string, string>[]): SecretPool => ({ pick: 'round-robin', members })
+
+test('the first of a pool stands for it', () => {
+  const { values } = checkSecret(aSecret({ pool: pool({ token: 'a' }, { token: 'b' }) }))
+  assert.deepEqual(values, { token: 'a' })
 })
 
 describe('origins as they are compared later', () => {
@@ -43,6 +49,14 @@ describe('what is refused', () => {
     ['a scheme that only every object has', { scheme: 'constructor' as NewSecret['scheme'] }, /scheme: one of basic, bearer/],
     ['a value that is missing', { values: {} }, /values: token/],
     ['a value too many', { values: { token: 'canary', canary2: 'x' } }, /values/],
+    ['a pool of one', { pool: pool({ token: 'canary' }) }, /pool: at least two/],
+    ['a pool with a fault in it', { pool: pool({ token: 'canary' }, {}) }, /values\[1\]: token/],
+    ['a pool with a key twice', { pool: pool({ token: 'canary' }, { token: 'canary' }) }, /stand in it twice/],
+    [
+      'a pool of logins for a proxy',
+      { scheme: 'proxy-basic', pool: pool({ username: 'a', password: 'canary' }, { username: 'b', password: 'canary' }) },
+      /proxy-basic takes one set/,
+    ],
     ['all of it at once', { name: '', origins: [], callers: [] }, /name.*origins.*callers/],
   ]
   for (const [name, over, message] of CASES)
@@ -57,21 +71,4 @@ describe('what is refused', () => {
         },
       ),
     )
-})
-
-test('each set is the next version, also after a deletion, and of two at once both', async () => {
-  const store = createMemorySecrets()
-  const sealer = createEphemeralSealer()
-  assert.equal(await provisionSecret(store, sealer, aSecret()), 1)
-  const versions = await Promise.all([provisionSecret(store, sealer, aSecret()), provisionSecret(store, sealer, aSecret())])
-  assert.deepEqual(versions.sort(), [2, 3])
-  await store.delete('github')
-  assert.equal(await provisionSecret(store, sealer, aSecret()), 4)
-  const record = (await store.load(null))?.records.get('github') ?? ''
-  assert.deepEqual(sealer.open('github', record), { ...aSecret(), version: 4 })
-})
-
-test('it gives up where somebody else is always first', async () => {
-  const store = { ...createMemorySecrets(), put: async () => false }
-  await assert.rejects(provisionSecret(store, createEphemeralSealer(), aSecret()), { type: 'Overloaded' })
 })

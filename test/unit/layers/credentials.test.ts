@@ -10,7 +10,7 @@ import type { CallContext } from '../../../src/model/call-context.ts'
 import type { TokenExchange } from '../../../src/model/credential-scheme.ts'
 import { getHeader, type HeaderList } from '../../../src/model/header-list.ts'
 import type { CredentialChoice, HopRequest } from '../../../src/model/hop.ts'
-import type { CookieJar, Secret, Secrets } from '../../../src/model/ports.ts'
+import type { CookieJar, Secret, Secrets, SecretVersions } from '../../../src/model/ports.ts'
 import type { UpstreamResponse } from '../../../src/model/upstream-response.ts'
 import { aContext, aJar, anAdapter, aPlan, aRequest, aResponse, aUrl } from '../../support/builders.ts'
 import { certificates } from '../../support/certificates.ts'
@@ -23,7 +23,8 @@ function aSecret(over: Partial<Secret> = {}): Secret {
   return { name: 'github', version: 3, scheme: 'bearer', values: { token: 'canary-token' }, origins: [], callers: [], ...over }
 }
 
-const holding = (secret: Secret): Secrets => ({ find: () => secret })
+const alone = { other: () => null, prefer: () => {} }
+const holding = (secret: Secret): SecretVersions => ({ ...alone, find: () => secret })
 const empty: Secrets = {
   find(name) {
     throw new GatewayError('UnknownCredential', `no ${name}`)
@@ -31,9 +32,12 @@ const empty: Secrets = {
 }
 
 /** The layer over an upstream that answers from a list (200 when it is used up), and what was sent to it. */
-function aLayer(secrets: Secrets, answers: (UpstreamResponse | ((request: HopRequest) => UpstreamResponse))[] = []) {
+function aLayer(
+  secrets: Secrets | SecretVersions,
+  answers: (UpstreamResponse | ((request: HopRequest) => UpstreamResponse))[] = [],
+) {
   const sent: HopRequest[] = []
-  const dispatch = credentials({ secrets, schemes: SCHEMES, tokens: tokenPorts() })(async (request) => {
+  const dispatch = credentials({ secrets: { ...alone, ...secrets }, schemes: SCHEMES, tokens: tokenPorts() })(async (request) => {
     sent.push(request)
     const answer = answers.shift() ?? aResponse()
     return typeof answer === 'function' ? answer(request) : answer

@@ -25,7 +25,7 @@ async function inFolder(run: (dir: string) => Promise<void>): Promise<void> {
 test('its files are readable by their owner alone', () =>
   inFolder(async (dir) => {
     const store = openEmbedded(join(dir, 'data'), { meter: aMeter(), log: silent })
-    await createEmbeddedSecrets(store).put('a', 1, 'x')
+    await createEmbeddedSecrets(store).put('a', 'x', { after: 0, revision: 1 })
     const files = readdirSync(join(dir, 'data'))
     assert.ok(files.includes('sallyport.db'))
     for (const file of files) assert.equal(statSync(join(dir, 'data', file)).mode & 0o077, 0, file)
@@ -53,7 +53,7 @@ test('two processes on one file: a lock that lasts is Overloaded within its limi
     const secrets = createEmbeddedSecrets(store)
     const began = performance.now()
     for (let i = 0; i < 2; i++)
-      await assert.rejects(secrets.put('a', 1, 'x'), (error) => {
+      await assert.rejects(secrets.put('a', 'x', { after: 0, revision: 1 }), (error) => {
         assert.ok(error instanceof GatewayError && error.type === 'Overloaded')
         assert.match(error.message, /embedded.*locked by another process/)
         return true
@@ -62,7 +62,7 @@ test('two processes on one file: a lock that lasts is Overloaded within its limi
     assert.equal(store.healthy(), false)
     other.exec('ROLLBACK')
     other.close()
-    assert.equal(await secrets.put('a', 1, 'x'), true)
+    assert.equal(await secrets.put('a', 'x', { after: 0, revision: 1 }), true)
     assert.equal(store.healthy(), true)
     assert.deepEqual(lines, ['store away'])
     assert.deepEqual(

@@ -125,33 +125,42 @@ for (const [kind, make] of SECRETS)
   describe(`secrets in ${kind}`, () => {
     test('what was put is loaded, and nothing is loaded where nothing changed', async () => {
       const store = make()
-      assert.equal(await store.put('github', 1, '{"a":"é"}'), true)
+      assert.equal(await store.put('github', '{"a":"é"}', { after: 0, revision: 1 }), true)
+      assert.deepEqual(await store.get('github'), { record: '{"a":"é"}', revision: 1 })
       const first = await store.load(null)
       assert.deepEqual([...(first?.records ?? [])], [['github', '{"a":"é"}']])
-      assert.equal(await store.load(first?.digest ?? null), null)
-      await store.put('stripe', 1, 'two')
+      for (let rounds = 0; rounds < 50; rounds++) assert.equal(await store.load(first?.digest ?? null), null)
+      await store.put('stripe', 'two', { after: 0, revision: 1 })
       const second = await store.load(first?.digest ?? null)
       assert.deepEqual([...(second?.records.keys() ?? [])].sort(), ['github', 'stripe'])
       await store.delete('stripe')
       assert.equal((await store.load(second?.digest ?? null))?.records.size, 1)
     })
 
-    test('of two writers of one version the second is refused and writes nothing', async () => {
+    test('of two writers after one revision the second is refused and writes nothing; a revision may leap', async () => {
       const store = make()
-      const next = (await store.version('race')) + 1
-      assert.deepEqual(await Promise.all([store.put('race', next, 'mine'), store.put('race', next, 'yours')]), [true, false])
+      const { revision } = await store.get('race')
+      const next = { after: revision, revision: revision + 1 }
+      assert.deepEqual(await Promise.all([store.put('race', 'mine', next), store.put('race', 'yours', next)]), [true, false])
       assert.equal((await store.load(null))?.records.get('race'), 'mine')
-      assert.equal(await store.put('race', next + 2, 'a gap'), false)
+      assert.equal(await store.put('race', 'far ahead', { after: revision + 1, revision: revision + 9 }), true)
+      assert.equal((await store.get('race')).revision, revision + 9)
     })
 
-    test('a deleted name keeps its version number', async () => {
+    test('a deletion is a revision: who read the record before it cannot put it back', async () => {
       const store = make()
-      await store.put('gone', 1, 'x')
-      assert.equal(await store.delete('gone'), true)
-      assert.equal(await store.delete('gone'), false)
-      assert.equal(await store.version('gone'), 1)
-      assert.equal(await store.put('gone', 1, 'again'), false)
-      assert.equal(await store.put('gone', 2, 'again'), true)
+      await store.put('gone', 'x', { after: 0, revision: 1 })
+      assert.equal(await store.delete('gone'), 2)
+      assert.equal(await store.delete('gone'), null)
+      assert.deepEqual(await store.get('gone'), { record: null, revision: 2 })
+      assert.equal(await store.put('gone', 'again', { after: 1, revision: 2 }), false)
+      assert.equal(await store.put('gone', 'again', { after: 2, revision: 3 }), true)
+    })
+
+    test('a name that nobody stored has no record and no revision', async () => {
+      const store = make()
+      assert.deepEqual(await store.get('nobody'), { record: null, revision: 0 })
+      assert.equal(await store.delete('nobody'), null)
     })
   })
 
