@@ -8,6 +8,9 @@ const AHEAD_MS = 60_000
 /** Not sent this shortly before its end, or in the last tenth: it has to live until it arrives. */
 const LEEWAY_MS = 5_000
 
+/** Replicas' wall clocks may. */
+const CLOCKS_DIFFER_MS = 60_000
+
 export interface AccessToken {
   readonly value: string
   /** On the monotonic clock, ms, as the two that follow. */
@@ -44,10 +47,12 @@ export function toShared({ value, obtainedAt, renewAt, endsAt }: AccessToken, cl
   return { value, obtainedAt: obtainedAt + offset, renewAt: renewAt + offset, endsAt: endsAt + offset }
 }
 
-/** Wall clocks differ: nothing lasts longer from now than it did when it was new. */
-export function fromShared(shared: SharedToken, clock: Clock): AccessToken {
+/** null: whoever kept it has a clock that is too far ahead of this one for its times to mean anything here. */
+export function fromShared(shared: SharedToken, clock: Clock): AccessToken | null {
   const now = clock.now()
-  const age = Math.max(0, clock.date() - shared.obtainedAt)
+  const passed = clock.date() - shared.obtainedAt
+  if (passed < -CLOCKS_DIFFER_MS) return null
+  const age = Math.max(0, passed)
   const at = (instant: number): number => now + instant - shared.obtainedAt - age
   return { value: shared.value, obtainedAt: now - age, renewAt: at(shared.renewAt), endsAt: at(shared.endsAt), refused: false }
 }

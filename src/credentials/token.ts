@@ -70,13 +70,14 @@ export function openTokenCredential(scheme: SecretScheme, next: Renewal): OpenCr
     },
     dialogue: {
       heard(request, { status }, answered) {
-        if (status !== 401 || answered > 0 || !request.plan.repeatable) return null
-        const sent = carried.get(request)
+        const sent = status === 401 && answered === 0 ? carried.get(request) : undefined
         if (sent === undefined) return null
-        if (sent !== token) return 'renewed' // somebody has renewed it meanwhile
-        if (now() - sent.obtainedAt < PAUSE_MS) return null
-        sent.refused = true
-        return 'renewed'
+        if (sent === token) {
+          if (now() - sent.obtainedAt < PAUSE_MS) return null
+          sent.refused = true
+        }
+        // Where this request may not be repeated, the next one has another token.
+        return request.plan.repeatable ? 'renewed' : null
       },
     },
   }

@@ -208,14 +208,16 @@ describe('a 401', () => {
     assert.equal(refused(request, 1), false)
   })
 
-  test('of a request that may not be repeated renews nothing', async () => {
-    const { clock, obtain, sent, get, refused } = scene()
+  test('of a request that may not be repeated renews it for the next', async () => {
+    const { clock, obtain, asked, sent, get, refused } = scene()
     await get()
     await clock.advance(5000)
     const request = repeatable(false)
     sent(request)
     assert.equal(refused(request), false)
-    assert.equal(obtain(), null)
+    assert.notEqual(obtain(), null)
+    await settle()
+    assert.equal(asked.length, 2)
   })
 
   test('of many calls renews it once for all of them', async () => {
