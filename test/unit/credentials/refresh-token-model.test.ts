@@ -105,6 +105,7 @@ function createWorld() {
         return true
       })
     },
+    version: (key) => later(replica, () => live(key)?.version ?? null),
     delete: (key) => later(replica, () => void entries.delete(key)),
   })
 

@@ -52,6 +52,7 @@ function scene(open: () => OpenCredential = byAsking) {
       kept.set(key, value)
       return memory.put(key, value, options)
     }),
+    version: unlessAway(memory.version),
     delete: unlessAway(memory.delete),
   }
   const exchange = (request: TokenRequest): Promise<TokenAnswer> =>
