@@ -1,5 +1,5 @@
 // The connections of one adapter to one origin. An idle one is given to a request of the same scope only (verify, CA,
-// client certificate, proxy login). undici closes the idle ones after a while; this file decides who gets which.
+// client certificate, proxy login, credential). undici closes the idle ones after a while; this file decides who gets which.
 import type { Cancellation } from '../model/cancellation.ts'
 import { type Connection, MAX_STREAMS } from './connection.ts'
 import type { ConnectionScope } from './ports.ts'

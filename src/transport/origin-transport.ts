@@ -73,7 +73,7 @@ export function createOriginTransport(adapter: AdapterPolicy, origin: Origin, po
     attempt: Attempt,
     progress: Progress,
   ): Promise<UpstreamResponse> => {
-    const found = scopeFor(request.plan.tls, context.caller.name)
+    const found = scopeFor(request.plan, context.caller.name)
     const scope = found instanceof Promise ? await unlessCancelled(found, context.cancellation) : found
     if (!scope.verify && origin.scheme === 'https') meter.insecure(adapter.name)
     for (;;) {

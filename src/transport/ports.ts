@@ -30,6 +30,10 @@ export interface ConnectionScope {
   readonly cert: Secret | null
   /** Scheme proxy-basic. */
   readonly proxyLogin: Secret | null
+  /** Name of the stored secret that requests on it carry, of whatever version; null: none. */
+  readonly credential: string | null
+  /** The caller whose own credentials requests on it carry, given with the call; null: nobody's. */
+  readonly givenBy: string | null
 }
 
 /** A host as sockets want it: no brackets, no trailing dot. */

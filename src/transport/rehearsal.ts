@@ -10,7 +10,7 @@ import { createScopes } from './scopes.ts'
 export function createRehearsal(ports: Pick<TransportPorts, 'secrets' | 'resolver' | 'ownListeners' | 'meter'>): Dispatch {
   return async ({ plan, url }, { caller, cancellation }) => {
     const hostname = bareHostname(url.hostname)
-    await createScopes(plan.adapter, url, ports.secrets)(plan.tls, caller.name)
+    await createScopes(plan.adapter, url, ports.secrets)(plan, caller.name)
     if (canonicalAddress(hostname) !== null) {
       await createHostJudge(plan.adapter, ports)({ hostname, port: url.port }, { privileged: caller.admin, cancellation })
     }

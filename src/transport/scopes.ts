@@ -1,4 +1,5 @@
-// Which scope a request's connection must have. The secrets behind it are asked for at every try, since that is where
+// Which scope a request's connection must have: how it was secured, and whose credentials go over it, so that nothing that an
+// upstream or a middle box does to one connection can reach the calls of another credential. The secrets behind it are asked for at every try, since that is where
 // it is checked that this caller may use them; the scope itself is the same object as long as nothing in it changed.
 import { GatewayError } from '../errors/gateway-error.ts'
 import type { AdapterPolicy } from '../model/adapter-policy.ts'
@@ -6,38 +7,50 @@ import type { HopPlan } from '../model/hop.ts'
 import type { Secret, SecretScheme, Secrets } from '../model/ports.ts'
 import type { ConnectionScope, Origin } from './ports.ts'
 
-export type ScopeFor = (tls: HopPlan['tls'], caller: string) => ConnectionScope | Promise<ConnectionScope>
+type Wanted = Pick<HopPlan, 'tls' | 'credential'>
+type ScopeSecrets = Pick<ConnectionScope, 'cert' | 'proxyLogin'>
+
+const NO_SECRETS: ScopeSecrets = { cert: null, proxyLogin: null }
+
+/** `caller`: by name. */
+export type ScopeFor = (wanted: Wanted, caller: string) => ConnectionScope | Promise<ConnectionScope>
 
 export function createScopes(adapter: AdapterPolicy, origin: Origin, secrets: Secrets): ScopeFor {
   const login = adapter.proxy?.credentials ?? null
   const proxyOrigin = adapter.proxy === null ? '' : new URL(adapter.proxy.url).origin
   const known: ConnectionScope[] = []
 
-  const remember = (verify: boolean, ca: string | null, cert: Secret | null, proxyLogin: Secret | null): ConnectionScope => {
-    for (const scope of known) {
-      if (scope.verify === verify && scope.ca === ca && isSame(scope.cert, cert) && isSame(scope.proxyLogin, proxyLogin))
-        return scope
-    }
-    const scope = { verify, ca, cert, proxyLogin }
+  const remember = (
+    { tls: { verify, ca }, credential: choice }: Wanted,
+    caller: string,
+    secrets: ScopeSecrets,
+  ): ConnectionScope => {
+    const credential = choice.kind === 'stored' ? choice.name : null
+    const givenBy = choice.kind === 'given' ? caller : null
+    const isKind = (other: ConnectionScope): boolean =>
+      other.verify === verify && other.ca === ca && other.credential === credential && other.givenBy === givenBy
+    const { cert, proxyLogin } = secrets
+    for (const scope of known) if (isKind(scope) && isSame(scope.cert, cert) && isSame(scope.proxyLogin, proxyLogin)) return scope
+    const scope = { verify, ca, cert, proxyLogin, credential, givenBy }
     const outdated = known.findIndex(
-      (other) => other.verify === verify && other.ca === ca && isOlder(other.cert, cert) && isOlder(other.proxyLogin, proxyLogin),
+      (other) => isKind(other) && isOlder(other.cert, cert) && isOlder(other.proxyLogin, proxyLogin),
     )
     if (outdated >= 0) known.splice(outdated, 1)
     known.push(scope)
     return scope
   }
 
-  const withSecrets = async (tls: HopPlan['tls'], caller: string): Promise<ConnectionScope> => {
+  const withSecrets = async (wanted: Wanted, caller: string): Promise<ConnectionScope> => {
     const find = async (scheme: SecretScheme, name: string | null, at: string): Promise<Secret | null> =>
       name === null ? null : ofScheme(scheme, await secrets.find(name, { origin: at, caller }))
-    const cert = await find('mtls', origin.scheme === 'http' ? null : tls.cert, origin.origin)
+    const cert = await find('mtls', origin.scheme === 'http' ? null : wanted.tls.cert, origin.origin)
     const proxyLogin = await find('proxy-basic', login, proxyOrigin)
-    return remember(tls.verify, tls.ca, cert, proxyLogin)
+    return remember(wanted, caller, { cert, proxyLogin })
   }
 
-  return (tls, caller) => {
-    const wantsCert = tls.cert !== null && origin.scheme === 'https'
-    return wantsCert || login !== null ? withSecrets(tls, caller) : remember(tls.verify, tls.ca, null, null)
+  return (wanted, caller) => {
+    const wantsCert = wanted.tls.cert !== null && origin.scheme === 'https'
+    return wantsCert || login !== null ? withSecrets(wanted, caller) : remember(wanted, caller, NO_SECRETS)
   }
 }
 

@@ -8,7 +8,10 @@ import type { Connection } from '../../../src/transport/connection.ts'
 import { createConnectionPool } from '../../../src/transport/connection-pool.ts'
 import type { ConnectionScope } from '../../../src/transport/ports.ts'
 
-const SCOPE: ConnectionScope = { verify: true, ca: null, cert: null, proxyLogin: null }
+const SCOPE: ConnectionScope = {
+  ...{ verify: true, ca: null, cert: null },
+  ...{ proxyLogin: null, credential: null, givenBy: null },
+}
 
 /** Enough of one for the pool; its socket has so much yet to write. */
 function aConnection() {
