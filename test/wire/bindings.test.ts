@@ -51,8 +51,7 @@ const adapterOf = (kind: Kind, origin: string, over: object = {}): object =>
   })
 
 /** All that arrived with a request, as it stood there. */
-const textOf = ({ target, headers, body }: ReceivedRequest): string =>
-  [target, ...headers.flat(), body.toString()].join('\n')
+const textOf = ({ target, headers, body }: ReceivedRequest): string => [target, ...headers.flat(), body.toString()].join('\n')
 
 const leaksTo = ({ received }: Pick<ScriptedUpstream, 'received'>): string[] => findCanaries(received.map(textOf).join('\n'))
 
