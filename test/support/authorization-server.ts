@@ -1,7 +1,7 @@
 // A real OAuth 2 server, oidc-provider, on loopback: it checks client secrets and signed assertions itself, so that what the
 // gateway sends is judged by somebody else's reading of the RFCs.
 import { type KeyObject, verify } from 'node:crypto'
-import { createServer, IncomingMessage } from 'node:http'
+import { createServer, IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { GrantContext, Provider } from 'oidc-provider'
 
@@ -10,12 +10,16 @@ export interface AuthorizationServer {
   readonly tokenUrl: string
   /** Token requests, in order of arrival. */
   readonly asked: { readonly authorization: string | undefined; readonly form: URLSearchParams }[]
-  /** Life of tokens issued from now on, seconds. */
+  /** Life of tokens issued from now on, seconds, from 1. */
   lifeSeconds: number
+  /** Not null: what its answers say of that life instead, of as many digits at most. */
+  saidSeconds: number | null
   /** Holds every token request up for this long, ms. */
   delayMs: number
   /** Not null: every token request is answered so, and not by the server. */
   instead: { readonly status: number; readonly headers?: Record<string, string>; readonly body: string } | null
+  /** Somebody grants that client something: its first refresh token. Each is good for one use; a second revokes the grant. */
+  grantTo(clientId: string): Promise<string>
   /** What the server knows of an access token. */
   find(token: string): Promise<{ clientId: string; scope?: string } | undefined>
   close(): Promise<void>
@@ -31,6 +35,12 @@ export interface AuthorizationServerOptions {
 const GRANT = 'urn:ietf:params:oauth:grant-type:jwt-bearer'
 const MACHINE = { redirect_uris: [], response_types: [], grant_types: ['client_credentials'] }
 
+const ROTATING = {
+  redirect_uris: ['https://client.example.com/'],
+  response_types: ['code'],
+  grant_types: ['authorization_code', 'refresh_token'],
+}
+
 export async function startAuthorizationServer(options: AuthorizationServerOptions): Promise<AuthorizationServer> {
   const server = createServer()
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
@@ -42,18 +52,24 @@ export async function startAuthorizationServer(options: AuthorizationServerOptio
       { ...MACHINE, client_id: clientId, client_secret: clientSecret, token_endpoint_auth_method: 'client_secret_basic' },
       { ...MACHINE, client_id: 'in-body', client_secret: clientSecret, token_endpoint_auth_method: 'client_secret_post' },
       { ...MACHINE, client_id: 'by-key', jwks: { keys: [jwk] }, token_endpoint_auth_method: 'private_key_jwt' },
+      { ...ROTATING, client_id: 'rotating', client_secret: clientSecret, token_endpoint_auth_method: 'client_secret_basic' },
+      { ...ROTATING, client_id: 'rotating-body', client_secret: clientSecret, token_endpoint_auth_method: 'client_secret_post' },
+      { ...ROTATING, client_id: 'rotating-public', token_endpoint_auth_method: 'none' },
       { ...MACHINE, client_id: 'granted', grant_types: [GRANT], token_endpoint_auth_method: 'none' },
     ],
-    scopes: ['read', 'write'],
+    scopes: ['offline_access', 'read', 'write'],
     features: { clientCredentials: { enabled: true }, devInteractions: { enabled: false } },
-    ttl: { ClientCredentials: () => handle.lifeSeconds },
+    rotateRefreshToken: true,
+    findAccount: (_ctx: unknown, accountId: string) => ({ accountId, claims: async () => ({ sub: accountId }) }),
+    ttl: { ClientCredentials: () => handle.lifeSeconds, AccessToken: () => handle.lifeSeconds },
   })
   provider.registerGrantType(GRANT, (ctx) => grant(ctx, provider, assertionKey, `${origin}/token`), ['assertion', 'scope'])
   const answer = provider.callback()
 
   const handle: AuthorizationServer = {
-    ...{ origin, tokenUrl: `${origin}/token`, asked: [], lifeSeconds: 600, delayMs: 0, instead: null },
-    find: (token) => provider.ClientCredentials.find(token),
+    ...{ origin, tokenUrl: `${origin}/token`, asked: [], lifeSeconds: 600, saidSeconds: null, delayMs: 0, instead: null },
+    grantTo: (clientId) => grantTo(provider, clientId),
+    find: async (token) => (await provider.ClientCredentials.find(token)) ?? (await provider.AccessToken.find(token)),
     async close() {
       server.closeAllConnections()
       await new Promise((resolve) => server.close(resolve))
@@ -63,7 +79,7 @@ export async function startAuthorizationServer(options: AuthorizationServerOptio
     const body = await read(request)
     handle.asked.push({ authorization: request.headers.authorization, form: new URLSearchParams(body) })
     await new Promise((resolve) => setTimeout(resolve, handle.delayMs))
-    if (handle.instead === null) return answer(again(request, body), response)
+    if (handle.instead === null) return answer(again(request, body), saying(handle.saidSeconds, response))
     response.writeHead(handle.instead.status, handle.instead.headers).end(handle.instead.body)
   })
   return handle
@@ -79,6 +95,25 @@ async function quietly(issuer: string, configuration: object): Promise<Provider>
   } finally {
     console.warn = warn
   }
+}
+
+async function grantTo(provider: Provider, clientId: string): Promise<string> {
+  const grant = new provider.Grant({ accountId: 'somebody', clientId })
+  grant.addOIDCScope('read')
+  const token = new provider.RefreshToken({
+    ...{ accountId: 'somebody', client: await provider.Client.find(clientId), grantId: await grant.save() },
+    ...{ scope: 'read', gty: 'authorization_code', expiresWithSession: false },
+  })
+  return token.save()
+}
+
+/** The answer with another expires_in, padded to the same length. */
+function saying(seconds: number | null, response: ServerResponse): ServerResponse {
+  if (seconds === null) return response
+  const { end } = response
+  const replaced = (text: string): string =>
+    text.replace(/"expires_in":(\d+)/, (_all, digits: string) => `"expires_in":${String(seconds).padStart(digits.length)}`)
+  return Object.assign(response, { end: (body: unknown) => end.call(response, replaced(String(body ?? '')), 'utf8') })
 }
 
 async function read(request: IncomingMessage): Promise<string> {

@@ -21,6 +21,14 @@ declare module 'oidc-provider' {
       new (properties: { client: unknown; scope?: string }): { save(): Promise<string>; readonly expiration: number }
       find(token: string): Promise<Stored | undefined>
     }
+    readonly AccessToken: { find(token: string): Promise<Stored | undefined> }
+    readonly RefreshToken: new (
+      properties: object,
+    ) => { save(): Promise<string> }
+    readonly Grant: new (
+      properties: object,
+    ) => { addOIDCScope(scope: string): void; save(): Promise<string> }
+    readonly Client: { find(id: string): Promise<unknown> }
   }
 
   export interface GrantContext {
