@@ -2,13 +2,12 @@
 import { randomBytes } from 'node:crypto'
 import { createAdapterPool } from './adapters/adapter-pool.ts'
 import { createRoutes } from './adapters/routes.ts'
-import { configuredName, createTwinRoutes } from './adapters/twin-routes.ts'
-import { createAdapterOperations } from './admin/adapters.ts'
+import { createTwinRoutes } from './adapters/twin-routes.ts'
 import { createAdministration } from './admin/administration.ts'
-import { createCallerOperations } from './admin/callers.ts'
 import { type ConfigChange, describeChange } from './admin/config-change.ts'
 import { createLogLevel } from './admin/log-level.ts'
-import { createProcessOperations, type Reloaded } from './admin/process.ts'
+import { createOperations } from './admin/operations.ts'
+import type { Reloaded } from './admin/process.ts'
 import { createSharedOverrides } from './admin/shared-overrides.ts'
 import { type AuditKeys, createAuditKeys, deriveAuditKeys, readOwnKey } from './audit/audit-keys.ts'
 import { createAuditLog } from './audit/audit-log.ts'
@@ -189,24 +188,13 @@ export function createApp(config: Config, { log, clock = systemClock, reload }: 
   })
   const administration = createAdministration({
     ...{ audit, log, meter: metrics },
-    operations: {
-      ...createAdapterOperations({
-        ...{ clock, overrides: sharedOverrides },
-        adapters: () => snapshot.config.adapters,
-        samples: () =>
-          pool.samples().map((sample) => ({
-            ...sample,
-            adapter: configuredName(sample.adapter),
-            purpose: sample.adapter === configuredName(sample.adapter) ? 'calls' : 'tokens',
-          })),
-      }),
-      ...createCallerOperations({
-        ...{ clock, callers: identities.administration },
-        sessions: createSessionList(stores.values, sessionIndex),
-        names: () => (snapshot.callers.configured ? snapshot.config.callers.map(({ caller }) => caller.name) : ['local']),
-      }),
-      ...createProcessOperations({ config: () => snapshot.config, reload, logLevel }),
-    },
+    operations: createOperations({
+      ...{ clock, logLevel, overrides: sharedOverrides, secrets: secretAdministration, callers: identities.administration },
+      config: () => snapshot.config,
+      reload,
+      samples: () => pool.samples(),
+      sessions: createSessionList(stores.values, sessionIndex),
+    }),
   })
   const { listen } = config
   const face = createServer(

@@ -1,5 +1,6 @@
 // Callers' keys and sessions as operators see and change them.
 import type { CallerAdministration, KeyRow } from '../callers/administration.ts'
+import type { Config } from '../config/config.ts'
 import type { AdminInput, AdminOutput } from '../descriptor/admin-entrances.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
 import type { Clock } from '../model/ports.ts'
@@ -11,18 +12,17 @@ export interface CallersPorts {
   readonly clock: Pick<Clock, 'date'>
   readonly callers: CallerAdministration
   readonly sessions: SessionList
-  /** Names of those who may have sessions. */
-  readonly names: () => readonly string[]
+  readonly config: () => Pick<Config, 'callers'>
 }
 
-export function createCallerOperations({ clock, callers, sessions, names }: CallersPorts) {
+export function createCallerOperations({ clock, callers, sessions, config }: CallersPorts) {
   return {
     async listCallers(): Promise<AdminOutput<'listCallers'>> {
       const rows = await callers.list()
       return { callers: rows.map(({ caller, keys, ...row }) => ({ name: caller, ...row, keys: keys.map(viewKey) })) }
     },
     createKey({ params, body }: AdminInput<'createKey'>, who: string): Deed<AdminOutput<'createKey'>> {
-      const expiresAt = endOf(body, clock.date())
+      const expiresAt = endOf(body, 'expiresAt', clock.date())
       return {
         detail: { expiresAt: instantOrNull(expiresAt) },
         async carryOut() {
@@ -41,7 +41,7 @@ export function createCallerOperations({ clock, callers, sessions, names }: Call
     }),
     async listSessions({ query }: AdminInput<'listSessions'>): Promise<AdminOutput<'listSessions'>> {
       const rows: AdminOutput<'listSessions'>['sessions'] = []
-      for (const caller of query.caller === undefined ? names() : [query.caller])
+      for (const caller of query.caller === undefined ? callersOf(config()) : [query.caller])
         for (const row of await sessions.list(caller))
           rows.push({ ...row, domains: [...row.domains], writtenAt: instant(row.writtenAt) })
       return { sessions: rows }
@@ -55,6 +55,11 @@ export function createCallerOperations({ clock, callers, sessions, names }: Call
       },
     }),
   }
+}
+
+/** Who may have sessions. */
+function callersOf({ callers }: Pick<Config, 'callers'>): string[] {
+  return callers.length === 0 ? ['local'] : callers.map(({ caller }) => caller.name)
 }
 
 function viewKey({ id, source, state, createdAt, createdBy, lastUsedAt, expiresAt }: KeyRow) {

@@ -1,14 +1,19 @@
 // Ends and instants, as bodies give them and answers show them.
 import { GatewayError } from '../errors/gateway-error.ts'
 
-/** When something ends that is given either for how long or until when, ms since 1970; null: neither. */
-export function endOf(
-  { expiresIn, until }: { readonly expiresIn?: number | undefined; readonly until?: number | undefined },
+/**
+ * When something ends that a body gives either for how long or, under the key `name`, until when; ms since 1970.
+ * null: it gives neither.
+ */
+export function endOf<Name extends 'until' | 'expiresAt'>(
+  body: { readonly expiresIn?: number | undefined } & { readonly [N in Name]?: number | undefined },
+  name: Name,
   now: number,
 ): number | null {
-  if (expiresIn !== undefined) return now + expiresIn
+  if (body.expiresIn !== undefined) return now + body.expiresIn
+  const until: number | undefined = body[name]
   if (until === undefined) return null
-  if (until <= now) throw invalid('/until', 'must be in the future')
+  if (until <= now) throw invalid(`/${name}`, 'must be in the future')
   return until
 }
 

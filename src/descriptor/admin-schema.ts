@@ -26,6 +26,14 @@ const expiresIn = durationSchema
   .optional()
   .describe('It ends by itself after this long. Absent, without `until`: it stands until it is lifted.')
 
+const expiresAt = instantGiven.optional().describe('It ends at this instant, RFC 3339.')
+
+const EITHER_EXPIRY = 'expiresIn and expiresAt exclude one another; give the one or the other'
+
+function oneEnd(ends: { readonly expiresIn?: number | undefined; readonly expiresAt?: number | undefined }): boolean {
+  return ends.expiresIn === undefined || ends.expiresAt === undefined
+}
+
 const EITHER_END = 'expiresIn and until exclude one another; give the one or the other'
 
 const originGiven = z
@@ -157,8 +165,8 @@ export const callersSchema = z.strictObject({
 })
 
 export const keyBodySchema = z
-  .strictObject({ expiresIn, until: instantGiven.optional().describe('It ends at this instant, RFC 3339.') })
-  .refine(({ expiresIn, until }) => expiresIn === undefined || until === undefined, { error: EITHER_END })
+  .strictObject({ expiresIn, expiresAt })
+  .refine(oneEnd, { error: EITHER_EXPIRY })
   .describe('A new key. Without an end it is good until it is revoked.')
 
 export const createdKeySchema = z
@@ -172,6 +180,101 @@ export const createdKeySchema = z
   .describe('A key as it was made.')
 
 export const revokedKeySchema = z.strictObject({ caller: z.string(), key: keySchema })
+
+const VALUES_FAULT = 'must be an object of texts, or a list of at least two of them, which makes a pool'
+const oneSet = z.record(z.string(), z.string())
+
+/** What a new version is made of, beside its policy. */
+const version = {
+  values: z
+    .union([oneSet, z.array(oneSet).min(2)], { error: VALUES_FAULT })
+    .describe("By the names of the scheme's fields. A list of them is a pool of keys. They go in and never come out."),
+  pick: z
+    .enum(['round-robin', 'least-used'], { error: 'must be "round-robin" or "least-used"' })
+    .optional()
+    .describe('Which of a pool serves. Default round-robin.'),
+  notBefore: instantGiven.optional().describe('It serves from then on; until then the version before does. Absent: at once.'),
+  expiresIn,
+  expiresAt,
+}
+const overlap = durationSchema.optional()
+const scheme = z.string({ error: 'must be the name of a scheme' }).describe('bearer, basic, header, oauth2-client-credentials …')
+const origins = z.array(z.string(), { error: 'must be a list of origins: scheme://host[:port]' })
+const bound = z.array(z.string(), { error: 'must be a list of names of callers, or ["*"]' })
+const ORIGINS = 'Where it may be sent: scheme://host[:port] each. Nowhere else, whatever a call says.'
+const CALLERS = 'Who may use it: names of callers; "*" is every one.'
+
+export const secretBodySchema = z
+  .strictObject({
+    scheme,
+    origins: origins.describe(ORIGINS),
+    callers: bound.describe(CALLERS),
+    ...version,
+    overlap: overlap.describe('How long the version before it is still good. Default: not at all.'),
+  })
+  .refine(oneEnd, { error: EITHER_EXPIRY })
+  .describe('A secret, stored as the next version of its name.')
+
+export const rotationBodySchema = z
+  .strictObject({
+    scheme: scheme.optional(),
+    origins: origins.optional().describe(ORIGINS),
+    callers: bound.optional().describe(CALLERS),
+    ...version,
+    overlap: overlap.describe('How long the version before it is still good. Default 1h.'),
+  })
+  .refine(oneEnd, { error: EITHER_EXPIRY })
+  .describe('New values for a secret; what is absent is as in the version before.')
+
+export const revocationBodySchema = z.strictObject({
+  version: z.int({ error: 'must be the number of a version' }).min(1).optional().describe('This version alone. Absent: all.'),
+})
+
+export const rekeyBodySchema = z.strictObject({})
+
+const listedVersionSchema = z.strictObject({
+  version: z.int().min(1),
+  state: z
+    .string()
+    .describe('current: what calls get. previous: still good. next: not yet. retired: superseded. expired. revoked.'),
+  scheme: z.string(),
+  origins: z.array(z.string()),
+  callers: z.array(z.string()),
+  pool: z.strictObject({ pick: z.string(), size: count }).nullable().describe('null: one set of values.'),
+  createdAt: instantShown.nullable(),
+  notBefore: instantShown.nullable(),
+  expiresAt: instantShown.nullable(),
+  overlapUntil: instantShown.nullable().describe('Superseded, it is good until then.'),
+  revokedAt: instantShown.nullable(),
+})
+
+export const secretSchema = z
+  .strictObject({
+    name: z.string(),
+    keyId: z.string().nullable().describe('The sealing key that it is under.'),
+    versions: z.array(listedVersionSchema).describe('The newest last.'),
+    fault: z.string().nullable().describe('Why its record cannot be used; null: it can.'),
+  })
+  .describe('A stored secret, without its values.')
+
+export const secretsSchema = z.strictObject({ secrets: z.array(secretSchema).describe('By name.') })
+
+export const secretChangeSchema = z
+  .strictObject({
+    name: nameSchema,
+    version: z.int().min(1).nullable().describe('That was made; null: none was.'),
+    warnings: z.array(z.string()).describe('The change is done, and yet something was not as it should be.'),
+  })
+  .describe('A change of a secret, in use by every replica within a second.')
+
+export const rekeySchema = z
+  .strictObject({
+    keyId: z.string().describe('The active key.'),
+    resealed: z.array(z.string()),
+    unchanged: count.describe('Under it already.'),
+    failed: z.array(z.strictObject({ name: z.string(), because: z.string() })),
+  })
+  .describe('What was sealed anew.')
 
 export const sessionsQuerySchema = z.strictObject({
   caller: nameSchema.optional().describe('Its sessions alone. Absent: those of every configured caller.'),

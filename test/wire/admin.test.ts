@@ -1,10 +1,11 @@
 // The admin entrance: who may, what it shows, what it changes, and the record of it.
 import assert from 'node:assert/strict'
-import { describe, test } from 'node:test'
+import { describe, type TestContext, test } from 'node:test'
 import { CANARY_TOKEN } from '../support/canary.ts'
 import { createFakeClock } from '../support/fake-clock.ts'
 import type { Reply, TestGateway } from '../support/gateway.ts'
 import { gatewayFor, setScene, upstreamFor } from '../support/scene.ts'
+import { valuesOf } from '../support/scripted-upstream.ts'
 import { loopbackAdapter, metric } from '../support/wire.ts'
 
 const OPS = 'ops-key-0123456789'
@@ -19,6 +20,9 @@ function ask(gateway: TestGateway, method: string, path: string, body?: unknown,
   const headers = { 'x-sallyport-key': key, ...(body === undefined ? {} : { 'content-type': 'application/json' }) }
   return gateway.send(method, `/v1/admin/${path}`, body === undefined ? null : JSON.stringify(body), { headers })
 }
+
+/** A record of what the operator did to `vendor`. */
+const ACT = { who: 'ops', via: 'admin', subject: 'vendor', error: null }
 
 const call = (gateway: TestGateway, url: string): Promise<Reply> =>
   gateway.call({ url }, { headers: { 'x-sallyport-key': BILLING } })
@@ -378,5 +382,105 @@ describe('sessions', () => {
     assert.deepEqual((await ask(gateway, 'GET', 'sessions')).envelope.sessions, [])
     await gateway.call({ url: at('/'), session: 'cart' }, { headers, echoes: true })
     assert.ok(!JSON.stringify(up.last()).includes(CANARY_TOKEN), 'the cookie was sent no more')
+  })
+})
+
+describe('secrets', () => {
+  const store = { key: `k1:${Buffer.alloc(32, 7).toString('base64')}` }
+  const scene = async (t: TestContext) => {
+    const made = await setScene(t, {
+      config: { callers: CALLERS, store },
+      adapter: { credentials: 'vendor', allowPlaintextSecrets: true },
+    })
+    const use = async () => {
+      const { envelope } = await made.gateway.call({ url: made.at('/') }, { headers: { 'x-sallyport-key': BILLING } })
+      return { error: envelope.error?.type ?? null, sent: valuesOf(made.up.last(), 'authorization') }
+    }
+    const bound = { scheme: 'bearer', origins: [made.up.origin], callers: ['billing'] }
+    return { ...made, use, bound }
+  }
+
+  test('go in, are used at once, and never come out', async (t) => {
+    const { gateway, use, bound, up } = await scene(t)
+    const set = await ask(gateway, 'PUT', 'secrets/vendor', { ...bound, values: { token: CANARY_TOKEN }, expiresIn: '48h' })
+    assert.deepEqual([set.status, set.envelope], [200, { name: 'vendor', version: 1, warnings: [] }])
+    assert.deepEqual(await use(), { error: null, sent: [`Bearer ${CANARY_TOKEN}`] })
+    const { envelope } = await ask(gateway, 'GET', 'secrets')
+    const [{ versions, ...secret }] = envelope.secrets
+    assert.deepEqual(secret, { name: 'vendor', keyId: 'k1', fault: null })
+    const [{ createdAt, notBefore, expiresAt, ...version }] = versions
+    assert.ok(Math.abs(Date.parse(expiresAt) - Date.parse(createdAt) - 48 * 3_600_000) < 10_000)
+    assert.equal(notBefore, createdAt)
+    assert.deepEqual(version, {
+      ...{ version: 1, state: 'current', scheme: 'bearer', origins: [up.origin], callers: ['billing'], pool: null },
+      ...{ overlapUntil: null, revokedAt: null },
+    })
+    assert.deepEqual((await ask(gateway, 'GET', 'secrets/vendor')).envelope, envelope.secrets[0])
+    assert.deepEqual(acts(gateway), [
+      { ...ACT, act: 'secret.set', phase: 'begun', detail: { scheme: 'bearer' } },
+      { ...ACT, act: 'secret.set', phase: 'ended', detail: { scheme: 'bearer', version: 1 } },
+    ])
+  })
+
+  test('are rotated, revoked, sealed anew and removed', async (t) => {
+    const { gateway, use, bound } = await scene(t)
+    const token = (n: number) => `${CANARY_TOKEN}.${n}`
+    await ask(gateway, 'PUT', 'secrets/vendor', { ...bound, values: { token: token(1) } })
+    const rotated = await ask(gateway, 'POST', 'secrets/vendor/rotate', { values: { token: token(2) }, overlap: '5m' })
+    assert.equal(rotated.envelope.version, 2)
+    assert.deepEqual((await use()).sent, [`Bearer ${token(2)}`])
+    const states = async () =>
+      (await ask(gateway, 'GET', 'secrets/vendor')).envelope.versions.map(({ state }: { state: string }) => state)
+    assert.deepEqual(await states(), ['previous', 'current'])
+    const rekeyed = await ask(gateway, 'POST', 'secrets/rekey', {})
+    assert.deepEqual(rekeyed.envelope, { keyId: 'k1', resealed: [], unchanged: 1, failed: [] })
+    await ask(gateway, 'POST', 'secrets/vendor/revoke', {})
+    assert.deepEqual(await states(), ['revoked', 'revoked'])
+    assert.equal((await use()).error, 'CredentialUnavailable')
+    assert.equal((await ask(gateway, 'DELETE', 'secrets/vendor')).status, 200)
+    assert.equal((await use()).error, 'UnknownCredential')
+    for (const [method, path, body] of [
+      ['GET', 'secrets/vendor', undefined],
+      ['DELETE', 'secrets/vendor', undefined],
+      ['POST', 'secrets/vendor/revoke', {}],
+      ['POST', 'secrets/vendor/rotate', { values: { token: token(3) } }],
+    ] as const)
+      assert.equal((await ask(gateway, method, path, body)).envelope.error.type, 'NotFound')
+    assert.deepEqual(
+      [...new Set(acts(gateway).map((record) => (record as { act: string }).act))],
+      ['secret.set', 'secret.rotate', 'secret.rekey', 'secret.revoke', 'secret.delete'],
+    )
+  })
+
+  test('that are wrong are refused without a value of theirs', async (t) => {
+    const { gateway, bound } = await scene(t)
+    const values = { token: CANARY_TOKEN }
+    for (const [body, message] of [
+      [{ ...bound, values, scheme: CANARY_TOKEN }, /scheme: must be one of basic/],
+      [{ ...bound, values: { token: CANARY_TOKEN, [CANARY_TOKEN.slice(0, 4)]: CANARY_TOKEN } }, /values/],
+      [{ ...bound, values: { token: `${CANARY_TOKEN}\n` } }, /values: token/],
+      [{ ...bound, values: CANARY_TOKEN }, /must be an object of texts, or a list/],
+      [{ ...bound, values, origins: [`https://u:${CANARY_TOKEN}@h.example`] }, /origins: scheme/],
+      [{ ...bound, values, callers: [] }, /callers: at least one/],
+      [{ ...bound, values, overlap: CANARY_TOKEN }, /overlap: must be/],
+      [{ ...bound, values, expiresIn: '1h', expiresAt: '2999-01-01T00:00:00Z' }, /exclude one another/],
+    ] as const) {
+      const { status, envelope } = await ask(gateway, 'PUT', 'secrets/vendor', body)
+      assert.deepEqual([status, envelope.error.type], [400, 'InvalidDescriptor'], JSON.stringify(envelope))
+      assert.match(envelope.error.message, message)
+    }
+    assert.deepEqual((await ask(gateway, 'GET', 'secrets')).envelope, { secrets: [] })
+  })
+
+  test('may be pools of keys', async (t) => {
+    const { gateway, use, bound } = await scene(t)
+    const values = [{ token: `${CANARY_TOKEN}.a` }, { token: `${CANARY_TOKEN}.b` }]
+    await ask(gateway, 'PUT', 'secrets/vendor', { ...bound, values, pick: 'round-robin' })
+    const [version] = (await ask(gateway, 'GET', 'secrets/vendor')).envelope.versions
+    assert.deepEqual(version.pool, { pick: 'round-robin', size: 2 })
+    const [sent = ''] = (await use()).sent
+    assert.ok(values.some(({ token }) => sent === `Bearer ${token}`))
+    const one = await ask(gateway, 'PUT', 'secrets/vendor', { ...bound, values: values[0], pick: 'least-used' })
+    assert.match(one.envelope.error.message, /pick: is for a pool/)
   })
 })
