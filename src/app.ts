@@ -23,6 +23,7 @@ import { openKeyRing, openSecrets } from './credentials/open-secrets.ts'
 import type { NewSecret } from './credentials/provision.ts'
 import { SCHEMES } from './credentials/schemes/index.ts'
 import { createTextSealer, type TextSealer } from './credentials/seal-text.ts'
+import { createSealedTexts } from './credentials/sealed-texts.ts'
 import { createSharedStates, noSharedState } from './credentials/shared-state.ts'
 import { parseKeys, readKeys } from './credentials/sources/key-source.ts'
 import { createTokenExchange, type MountedOn, rehearseTokenExchange } from './credentials/token-exchange.ts'
@@ -53,6 +54,7 @@ import { createSessionList } from './sessions/session-list.ts'
 import { createSessions } from './sessions/sessions.ts'
 import { buildStack, type StackPorts } from './stacks.ts'
 import { openStores, type Stores, type StoresPorts, untilConnected } from './stores/open-stores.ts'
+import { sealOutcomes, sealValues } from './stores/sealed.ts'
 import type { ProcessLogger } from './telemetry/logger.ts'
 import { createMetrics } from './telemetry/metrics.ts'
 import { createOwnListeners } from './transport/own-listeners.ts'
@@ -109,6 +111,7 @@ export function createApp(config: Config, { log, clock = systemClock, reload }: 
   const stores = openConfiguredStores(config, { canSeal: keys !== null, clock, meter: metrics, log })
   const ring = keys ?? createEphemeralKeyRing()
   const texts = createTextSealer({ ring, installation: config.store.installation })
+  const sealedTexts = createSealedTexts(texts, log)
   const { book: secrets, administration: secretAdministration } = openSecrets(
     config.store,
     { ring, lasting: keys !== null },
@@ -139,7 +142,8 @@ export function createApp(config: Config, { log, clock = systemClock, reload }: 
     onChange: () => void pool.samples(), // whoever is looked at tells log and metrics that it moved
   })
   const logLevel = createLogLevel(config.log.level, { clock, apply: log.setLevel })
-  const sessionIndex = createSessionIndex(stores.values)
+  const jars = sealValues(stores.sessions, sealedTexts, 'session')
+  const sessionIndex = createSessionIndex(jars)
   const mountedOn = (url: string): AdapterPolicy | null => adapterFor(url, snapshot.routes)
   const tokens = createTokenExchange({ gateway: { call: (incoming) => gateway.call(incoming) }, mountedOn, clock })
   const shared = createSharedStates({ values: stores.tokens, sealer: texts, clock })
@@ -174,12 +178,17 @@ export function createApp(config: Config, { log, clock = systemClock, reload }: 
     clock,
     routes: (entrance) => (entrance === 'token' ? snapshot.tokenRoutes : snapshot.routes),
     dispatch: callStack({
-      idempotency: idempotency({ store: stores.idempotency, local: stores.localIdempotency, clock, random: Math.random }),
+      idempotency: idempotency({
+        store: sealOutcomes(stores.idempotency, sealedTexts),
+        local: stores.localIdempotency,
+        clock,
+        random: Math.random,
+      }),
       redirect: redirect({ planHop, composeHop, resolveLocation }),
       egress: judge,
     })(pool.dispatch),
     rehearse: rehearsalStack({ egress: judge, credentials: pretend })(createRehearsal(stackPorts.transport)),
-    sessions: createSessions({ store: stores.values, clock, ttlMs: config.sessions.ttlMs, index: sessionIndex }),
+    sessions: createSessions({ store: jars, clock, ttlMs: config.sessions.ttlMs, index: sessionIndex }),
     audit,
     meter: metrics,
     log,
@@ -193,7 +202,7 @@ export function createApp(config: Config, { log, clock = systemClock, reload }: 
       config: () => snapshot.config,
       reload,
       samples: () => pool.samples(),
-      sessions: createSessionList(stores.values, sessionIndex),
+      sessions: createSessionList(jars, sessionIndex),
     }),
   })
   const { listen } = config

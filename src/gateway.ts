@@ -103,12 +103,16 @@ export function createGateway(ports: GatewayPorts): Gateway {
       course.context = context
       return { request, context, descriptor }
     }
-    if (descriptor.session === undefined) return compose(sessions.transient())
+    const { session } = descriptor
+    if (session === undefined) return compose(sessions.transient())
     if (!adapter.sessions)
       throw new GatewayError('Forbidden', `adapter "${adapter.name}" keeps no sessions; leave \`session\` out`, {
         rule: 'sessions',
       })
-    return unlessCancelled(sessions.open(caller.name, descriptor.session), cancellation).then(compose)
+    return unlessCancelled(sessions.open(caller.name, session), cancellation).then((jar) => {
+      if (jar.lost) trail.warn(`what was stored of session "${session}" could not be read; it began anew, without cookies`)
+      return compose(jar)
+    })
   }
 
   /** One clock over everything from here on; whoever waits hears it through the cancellation. */

@@ -28,7 +28,13 @@ export function crossCheck(facts: Facts): Objection[] {
 }
 
 export function crossWarnings(facts: Facts): Objection[] {
-  return [...callerWarnings(facts), ...noAdapters(facts), ...openMetrics(facts), ...adapterWarnings(facts)]
+  return [
+    ...keylessRedis(facts),
+    ...callerWarnings(facts),
+    ...noAdapters(facts),
+    ...openMetrics(facts),
+    ...adapterWarnings(facts),
+  ]
 }
 
 function listening({ config }: Facts): Objection[] {
@@ -59,6 +65,14 @@ function oneKeySource({ config }: Facts): Objection[] {
     if (key === null || keyFile === null) return []
     return [{ path: [section, 'key'], message: `stands beside ${section}.keyFile; keep one of the two` }]
   })
+}
+
+function keylessRedis({ config }: Facts): Objection[] {
+  const { redis, key, keyFile } = config.store
+  if (redis === null || key !== null || keyFile !== null) return []
+  const message =
+    'stands without a sealing key: replicas share no secrets and no sessions, and an outcome is known only to the one that had it; set store.keyFile'
+  return [{ path: ['store', 'redis'], message }]
 }
 
 function bundleNames({ written, config }: Facts): Objection[] {

@@ -111,12 +111,12 @@ export const ROOT = section({
     keyFile: optionalText('the path of a file')
       .optional()
       .describe(
-        'File of the keys that seal secrets, one `id:base64` a line, the active one first; followed while the gateway runs. Absent or empty: see key.',
+        'File of the keys that seal what is stored, one `id:base64` a line, the active one first; followed while the gateway runs. Absent or empty: see key.',
       ),
     key: optionalText('keys as `sallyport keys generate` prints them')
       .optional()
       .describe(
-        `Keys that seal secrets, written "\${SALLYPORT_STORE_KEY}" so that they stay in the environment. Without either, secrets are kept in memory only.`,
+        `Keys that seal what is stored, written "\${SALLYPORT_STORE_KEY}" so that they stay in the environment. Without either, secrets and sessions are kept in memory only.`,
       ),
     installation: name()
       .prefault('default')

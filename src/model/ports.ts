@@ -33,6 +33,8 @@ export interface CookieJar {
   store(url: PreparedUrl, setCookies: readonly string[]): readonly (readonly [name: string, value: string | null])[]
   /** True where something changed since the jar was opened, or its expiry is due to be put off. */
   readonly changed: boolean
+  /** True where what was stored could not be read, and the jar began empty. */
+  readonly lost?: boolean
 }
 
 /** Named cookie jars, private to a caller. */
@@ -346,6 +348,13 @@ export interface OwnListeners {
 export interface CallerKeys {
   /** True where `value` is, or carries as a Bearer or Basic credential, the key of any caller. */
   isKey(value: string): boolean
+}
+
+/** Seals texts of the gateway's own for the store. `kind` and `key` say what a text is and whose: it opens under the same alone. */
+export interface SealedTexts {
+  seal(kind: string, key: string, text: string): string
+  /** null: it cannot be opened, since it was edited or moved, or its key is gone. */
+  open(kind: string, key: string, sealed: string): string | null
 }
 
 /** Small texts kept under a key, most with an expiry, changed only by compare-and-set. Rejects with Overloaded where the store is away. */

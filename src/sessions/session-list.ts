@@ -1,7 +1,7 @@
 // Sessions as operators see them: whose, and how many cookies for which domains. Never a cookie's name or value.
 import type { KeyValueStore } from '../model/ports.ts'
 import type { SessionIndex } from './session-index.ts'
-import { jarKey, parseJar } from './stored-jar.ts'
+import { EMPTY_JAR, jarKey, parseJar } from './stored-jar.ts'
 
 export interface SessionRow {
   readonly caller: string
@@ -44,7 +44,7 @@ export function createSessionList(store: KeyValueStore, index: SessionIndex): Se
 }
 
 function rowOf(caller: string, name: string, text: string): SessionRow {
-  const { writtenAt, cookies } = parseJar(text)
+  const { writtenAt, cookies } = parseJar(text) ?? EMPTY_JAR
   const domains = new Set(cookies.map(({ domain }) => domain).filter((domain) => typeof domain === 'string'))
   return { caller, name, cookies: cookies.length, domains: [...domains].sort(), writtenAt }
 }

@@ -5,7 +5,7 @@ import type { Clock, CookieJar, KeyValueStore, Sessions } from '../model/ports.t
 import { createCookieJar, type RecordingJar } from './cookie-jar.ts'
 import { JAR_LIMITS, type JarLimits } from './jar-limits.ts'
 import type { SessionIndex } from './session-index.ts'
-import { jarKey, parseJar, writeJar } from './stored-jar.ts'
+import { EMPTY_JAR, jarKey, parseJar, writeJar } from './stored-jar.ts'
 
 export interface SessionsOptions {
   readonly store: KeyValueStore
@@ -23,6 +23,12 @@ interface Opened {
   readonly version: number | null
 }
 
+interface Loaded extends Opened {
+  readonly writtenAt: number
+  /** There is something, and it is no jar. */
+  readonly lost: boolean
+}
+
 /** Other replicas may win this often; this replica's own calls take turns. */
 const MOST_TRIES = 10
 
@@ -30,10 +36,12 @@ export function createSessions({ store, clock, ttlMs, limits = JAR_LIMITS, index
   const opened = new WeakMap<CookieJar, Opened>()
   const inTurn = createTurns()
 
-  const load = async (key: string): Promise<Opened & { readonly writtenAt: number }> => {
+  const load = async (key: string): Promise<Loaded> => {
     const found = await store.get(key)
-    const { writtenAt, cookies } = parseJar(found?.value)
-    return { jar: createCookieJar(clock, limits, cookies), version: found?.version ?? null, writtenAt }
+    const stored = found && parseJar(found.value)
+    const { writtenAt, cookies } = stored ?? EMPTY_JAR
+    const lost = found !== null && stored === null
+    return { jar: createCookieJar(clock, limits, cookies), version: found?.version ?? null, writtenAt, lost }
   }
 
   const write = async (key: string, name: string, { jar, version }: Opened): Promise<void> => {
@@ -49,9 +57,9 @@ export function createSessions({ store, clock, ttlMs, limits = JAR_LIMITS, index
 
   return {
     async open(caller, name) {
-      const { jar, version, writtenAt } = await load(jarKey(caller, name))
+      const { jar, version, writtenAt, lost } = await load(jarKey(caller, name))
       const stale = version !== null && clock.date() - writtenAt > ttlMs / 2
-      const port = portOf(jar, stale)
+      const port = portOf(jar, stale, lost)
       opened.set(port, { jar, version })
       return port
     },
@@ -62,11 +70,11 @@ export function createSessions({ store, clock, ttlMs, limits = JAR_LIMITS, index
       await inTurn(key, () => write(key, name, mine))
       if (mine.version === null) await index?.note(caller, name)
     },
-    transient: () => portOf(createCookieJar(clock, limits, []), false),
+    transient: () => portOf(createCookieJar(clock, limits, []), false, false),
   }
 }
 
-function portOf(jar: RecordingJar, stale: boolean): CookieJar {
+function portOf(jar: RecordingJar, stale: boolean, lost: boolean): CookieJar {
   // A plain property, no getter: V8 gives every object with getters of its own a shape of its own.
   const port: CookieJar & { changed: boolean } = {
     header: jar.header,
@@ -76,6 +84,7 @@ function portOf(jar: RecordingJar, stale: boolean): CookieJar {
       return stored
     },
     changed: stale,
+    lost,
   }
   return port
 }

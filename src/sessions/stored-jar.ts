@@ -7,7 +7,7 @@ export interface StoredJar {
   readonly cookies: readonly SerializedCookie[]
 }
 
-const NOTHING: StoredJar = { writtenAt: 0, cookies: [] }
+export const EMPTY_JAR: StoredJar = { writtenAt: 0, cookies: [] }
 
 /** Encoded, so that no caller's name can run into a session's. */
 export function jarKey(caller: string, name: string): string {
@@ -18,14 +18,13 @@ export function writeJar(jar: StoredJar): string {
   return JSON.stringify(jar)
 }
 
-/** What is no jar counts as an empty one, and is written over. */
-export function parseJar(text: string | undefined): StoredJar {
-  if (text === undefined) return NOTHING
+/** null: no jar. It counts as an empty one, and is written over. */
+export function parseJar(text: string): StoredJar | null {
   try {
     const value: unknown = JSON.parse(text)
-    return isJar(value) ? value : NOTHING
+    return isJar(value) ? value : null
   } catch {
-    return NOTHING
+    return null
   }
 }
 

@@ -1,14 +1,27 @@
 // Small texts in memory, for what must not outlive the process: where there is no sealing key.
 import type { Clock, KeyValueStore } from '../model/ports.ts'
 
-export function createMemoryValues(clock: Pick<Clock, 'now'>): KeyValueStore {
+export interface MemoryValuesOptions {
+  /** Characters of all values together; past it the longest unwritten go. Default: no bound. */
+  readonly maxCharacters?: number
+}
+
+export function createMemoryValues(
+  clock: Pick<Clock, 'now'>,
+  { maxCharacters = Number.POSITIVE_INFINITY }: MemoryValuesOptions = {},
+): KeyValueStore {
   const entries = new Map<string, { readonly value: string; readonly version: number; readonly endsAt: number }>()
+  let characters = 0
   // Counted over all keys, so that one that expired and came again has no old version.
   let versions = 0
+  const drop = (key: string): void => {
+    characters -= entries.get(key)?.value.length ?? 0
+    entries.delete(key)
+  }
   const find = (key: string) => {
     const entry = entries.get(key)
     if (entry && entry.endsAt > clock.now()) return entry
-    entries.delete(key)
+    drop(key)
     return null
   }
   return {
@@ -19,11 +32,17 @@ export function createMemoryValues(clock: Pick<Clock, 'now'>): KeyValueStore {
     version: async (key) => find(key)?.version ?? null,
     async put(key, value, { ttlMs, ifVersion }) {
       if ((find(key)?.version ?? null) !== ifVersion) return false
+      drop(key)
       entries.set(key, { value, version: ++versions, endsAt: ttlMs === null ? Number.POSITIVE_INFINITY : clock.now() + ttlMs })
+      characters += value.length
+      for (const old of entries.keys()) {
+        if (characters <= maxCharacters || old === key) break
+        drop(old)
+      }
       return true
     },
     async delete(key) {
-      entries.delete(key)
+      drop(key)
     },
   }
 }

@@ -31,6 +31,8 @@ export interface Stores {
   readonly values: KeyValueStore
   /** What replicas share of obtained tokens; in memory where there is no key to seal it with. */
   readonly tokens: KeyValueStore
+  /** Cookie jars, likewise. */
+  readonly sessions: KeyValueStore
   readonly idempotency: IdempotencyStore
   /** For adapters with `idempotency: local`. */
   readonly localIdempotency: IdempotencyStore
@@ -43,6 +45,9 @@ export interface StoresPorts {
   readonly meter: Pick<Meter, 'storeHealthy' | 'storeAnswered'>
   readonly log: Logger
 }
+
+/** Of all cookie jars in memory together. */
+const SESSION_CHARACTERS = 64 * 1024 * 1024
 
 /** A connection takes a moment; one that is not there after this long is away, and says so to whoever asks it. */
 const CONNECT_MS = 2000
@@ -58,16 +63,20 @@ export function openStores(options: StoresOptions, ports: StoresPorts): Stores {
   const { clock, log } = ports
   const localIdempotency = createMemoryIdempotency({ clock })
   if (!options.canSeal)
-    log.log('warn', 'no sealing key: secrets are kept in memory only and are gone after a restart', { key: 'store.keyFile' })
+    log.log('warn', 'no sealing key: secrets and sessions are kept in memory only and are gone after a restart', {
+      key: 'store.keyFile',
+    })
   const memory = options.canSeal ? null : createMemorySecrets()
-  const memoryValues = options.canSeal ? null : createMemoryValues(clock)
+  const memoryTokens = options.canSeal ? null : createMemoryValues(clock)
+  const memorySessions = options.canSeal ? null : createMemoryValues(clock, { maxCharacters: SESSION_CHARACTERS })
   if (options.redis !== null) {
     const redis = openRedis({ target: options.redis, prefix: options.prefix }, ports)
     return {
       kind: 'redis',
       secrets: memory ?? createRedisSecrets(redis),
       values: createRedisValues(redis),
-      tokens: memoryValues ?? createRedisValues(redis),
+      tokens: memoryTokens ?? createRedisValues(redis),
+      sessions: memorySessions ?? createRedisValues(redis),
       idempotency: createRedisIdempotency(redis),
       localIdempotency,
       healthy: redis.healthy,
@@ -79,7 +88,8 @@ export function openStores(options: StoresOptions, ports: StoresPorts): Stores {
     kind: 'embedded',
     secrets: memory ?? createEmbeddedSecrets(embedded),
     values: createEmbeddedValues(embedded, clock),
-    tokens: memoryValues ?? createEmbeddedValues(embedded, clock),
+    tokens: memoryTokens ?? createEmbeddedValues(embedded, clock),
+    sessions: memorySessions ?? createEmbeddedValues(embedded, clock),
     idempotency: createEmbeddedIdempotency(embedded, clock),
     localIdempotency,
     healthy: embedded.healthy,

@@ -1,6 +1,6 @@
 // Whether Redis is there, as its commands and connections tell: one metric and one log line a change, with the best reason
 // that is known. When to ask it is redis.ts' affair.
-import type { GatewayError } from '../errors/gateway-error.ts'
+import { GatewayError } from '../errors/gateway-error.ts'
 import type { Clock, Logger, Meter } from '../model/ports.ts'
 import { type StoreFault, storeAway, storeFault } from './store-fault.ts'
 
@@ -18,6 +18,8 @@ export interface RedisHealth {
   answered(): void
   /** A command failed. What that says of Redis as a whole, the next heartbeat tells. */
   commandFailed(error: unknown): GatewayError
+  /** Whether the command that ended with this refusal may have been carried out, or may be yet. */
+  mayHaveRun(error: unknown): boolean
   /** The heartbeat or the connection failed. */
   failed(error: unknown): void
   /** Something that may be the reason of a failure, should there be one. */
@@ -38,10 +40,12 @@ export function createRedisHealth(label: string, { clock, meter, log }: RedisHea
   let owed: (() => void) | null = null
   let doubt = false
   const listeners: (() => void)[] = []
+  const perhapsRun = new WeakSet<GatewayError>()
 
   const learn = (fault: StoreFault): void => {
-    if (known === null || fault.kind !== 'cut') known = fault
-    if (fault.kind !== 'cut') owed?.()
+    const tells = fault.kind !== 'cut' && fault.kind !== 'unsent'
+    if (known === null || tells) known = fault
+    if (tells) owed?.()
   }
   const owe = (): void => {
     const stop = clock.after(REASON_WITHIN_MS, () => owed?.())
@@ -80,8 +84,11 @@ export function createRedisHealth(label: string, { clock, meter, log }: RedisHea
     commandFailed(error) {
       const fault = storeFault(error)
       doubt = true
-      return storeAway(label, fault.kind === 'cut' && known ? known : fault)
+      const refusal = storeAway(label, (fault.kind === 'cut' || fault.kind === 'unsent') && known ? known : fault)
+      if (fault.kind === 'cut' || fault.kind === 'silent') perhapsRun.add(refusal)
+      return refusal
     },
+    mayHaveRun: (error) => error instanceof GatewayError && perhapsRun.has(error),
     failed: (error) => away(storeFault(error)),
     hint(error) {
       if (state !== 'ended' && state !== 'well') learn(storeFault(error))

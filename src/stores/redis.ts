@@ -30,6 +30,8 @@ export interface RedisConnection {
   readonly label: string
   /** Runs a script in one round trip; a rejection is Overloaded. Keys get the prefix. */
   run(script: RedisScript, ...keysAndArguments: readonly (string | number)[]): Promise<unknown>
+  /** Whether the script that ended with this rejection may have run all the same, or may run yet. */
+  mayHaveRun(error: unknown): boolean
   /** Whether it answered the last heartbeat, and is connected since. One is due each second, on each new connection and after a failure. */
   healthy(): boolean
   /** Runs `listener` each time that Redis answers again after a command failed. */
@@ -92,6 +94,7 @@ export function openRedis(options: RedisOptions, ports: RedisPorts): RedisConnec
         throw health.commandFailed(error)
       }
     },
+    mayHaveRun: health.mayHaveRun,
     healthy: health.healthy,
     onRecovery: health.onRecovery,
     close() {

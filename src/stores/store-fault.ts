@@ -3,10 +3,10 @@
 import { GatewayError } from '../errors/gateway-error.ts'
 
 /**
- * `refusing`: it answers, and says no. `silent`: no answer in time. `cut`: there is no connection, and why is not known here.
- * `odd`: about this one command; says nothing of the store.
+ * `refusing`: it answers, and says no. `silent`: no answer in time. `cut`: the connection ended, `unsent`: there was none; why is
+ * not known here. `odd`: about this one command; says nothing of the store.
  */
-export type StoreFaultKind = 'refusing' | 'silent' | 'cut' | 'odd'
+export type StoreFaultKind = 'refusing' | 'silent' | 'cut' | 'unsent' | 'odd'
 
 export interface StoreFault {
   readonly kind: StoreFaultKind
@@ -55,8 +55,9 @@ const REFUSALS: readonly (readonly [pattern: RegExp, reason: string])[] = [
 ]
 
 const SILENT = /timed out|timeout|ETIMEDOUT/i
-const CUT =
-  /isn't (?:writeable|ready)|Connection is closed|ECONNRESET|EPIPE|aborted|max retries|None of startup|All sentinels|slots cache/i
+const UNSENT = /isn't (?:writeable|ready)|slots cache|None of startup|All sentinels/
+const CUT = /Connection is closed|ECONNRESET|EPIPE|aborted|max retries/i
+const NOT_CONNECTED = 'is not connected'
 
 export function storeFault(error: unknown): StoreFault {
   const { code, message } = error instanceof Error ? (error as NodeJS.ErrnoException) : { code: '', message: '' }
@@ -64,7 +65,8 @@ export function storeFault(error: unknown): StoreFault {
   const refusal = REFUSALS.find(([pattern]) => pattern.test(text))
   if (refusal) return { kind: 'refusing', reason: refusal[1] }
   if (SILENT.test(text)) return { kind: 'silent', reason: 'does not answer in time' }
-  return CUT.test(text) ? { kind: 'cut', reason: 'is not connected' } : { kind: 'odd', reason: 'failed' }
+  if (UNSENT.test(text)) return { kind: 'unsent', reason: NOT_CONNECTED }
+  return CUT.test(text) ? { kind: 'cut', reason: NOT_CONNECTED } : { kind: 'odd', reason: 'failed' }
 }
 
 /** `label`: what to call the store, without credentials. The foreign error is not kept as a cause. */

@@ -1,5 +1,6 @@
 // A real Redis of a test's own: on a free loopback port, nothing on disk, ended by its pid alone.
 import { type ChildProcess, spawn } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
@@ -25,6 +26,9 @@ export interface TestRedis {
   /** One command on a connection of its own. Rejects with Redis' own words. */
   command(...given: readonly (string | number)[]): Promise<unknown>
 }
+
+/** A sealing key for `store.key`, the same for the whole process. */
+export const STORE_KEY = `k1:${randomBytes(32).toString('base64')}`
 
 /** The target of a URL that is right. */
 export function redisTarget(url: string): RedisTarget {

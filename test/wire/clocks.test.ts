@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { after, before, describe, it } from 'node:test'
 import { startGateway, type TestGateway } from '../support/gateway.ts'
-import { startRedis } from '../support/redis.ts'
+import { STORE_KEY, startRedis } from '../support/redis.ts'
 import { type BlackHole, createBlackHole, createRudeUpstream, type RudeUpstream } from '../support/rude-upstream.ts'
 import { assertFreed, loopbackAdapter, startStopwatch, stateOf, until } from '../support/wire.ts'
 
@@ -376,7 +376,7 @@ describe('the total clock', () => {
     t.after(() => redis.stop())
     const stored = await startGateway({
       adapters: [loopbackAdapter('rude', upstream.origin)],
-      config: { store: { redis: redis.url } },
+      config: { store: { redis: redis.url, key: STORE_KEY } },
     })
     t.after(() => stored.stop())
     const url = `${upstream.origin}/ok`

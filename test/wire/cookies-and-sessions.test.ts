@@ -1,7 +1,7 @@
 // Sessions: named cookie jars, private to a caller, kept between calls in either store, by RFC 6265.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { startRedis } from '../support/redis.ts'
+import { STORE_KEY, startRedis } from '../support/redis.ts'
 import { gatewayFor, type Scene, setScene, upstreamFor } from '../support/scene.ts'
 import { redirectTo, type Scripted, valuesOf } from '../support/scripted-upstream.ts'
 import { loopbackAdapter, until } from '../support/wire.ts'
@@ -99,7 +99,7 @@ test('two gateways on one Redis share sessions; without Redis a call with one is
   const redis = await startRedis()
   t.after(() => redis.stop())
   const up = await upstreamFor(t)
-  const options = { adapters: [loopbackAdapter('up', up.origin)], config: { store: { redis: redis.url } } }
+  const options = { adapters: [loopbackAdapter('up', up.origin)], config: { store: { redis: redis.url, key: STORE_KEY } } }
   const [one, two] = [await gatewayFor(t, options), await gatewayFor(t, options)]
   for (const gateway of [one, two])
     await until('Redis is reached', async () => (await gateway.get('/readyz')).text === '{"ready":true,"degraded":[]}')
@@ -112,4 +112,51 @@ test('two gateways on one Redis share sessions; without Redis a call with one is
   const { status, envelope, headers } = await two.call({ url: up.origin, session: 's' })
   assert.deepEqual([status, envelope.error.type, headers['retry-after']], [503, 'Overloaded', '1'])
   assert.equal((await two.call({ url: up.origin })).status, 200, 'a call without a session does not need it')
+})
+
+test('a session stands sealed in Redis; one that was edited there begins anew, and the envelope says so', async (t) => {
+  const redis = await startRedis()
+  t.after(() => redis.stop())
+  const up = await upstreamFor(t)
+  const config = { store: { redis: redis.url, key: STORE_KEY } }
+  const gateway = await gatewayFor(t, { adapters: [loopbackAdapter('up', up.origin)], config })
+  await until('Redis is reached', async () => (await gateway.get('/readyz')).text === '{"ready":true,"degraded":[]}')
+  const call = async (session: string) => (await gateway.call({ url: up.origin, session })).envelope
+  up.answer(sets('token=plainly-visible'))
+  await call('mine')
+  up.answer(sets('token=another'))
+  await call('other')
+  up.answer({})
+  const key = (session: string): string => `sallyport:kv:session:local:${session}`
+  const stored = String(await redis.command('HGET', key('mine'), 'value'))
+  assert.match(stored, /^k1:[A-Za-z0-9+/=]+$/)
+  assert.doesNotMatch(Buffer.from(stored, 'base64').toString('latin1'), /visible/)
+
+  // Moved there from another session, it opens for neither.
+  await redis.command('HSET', key('mine'), 'value', String(await redis.command('HGET', key('other'), 'value')))
+  up.answer(sets('fresh=1'))
+  const { warnings } = await call('mine')
+  assert.deepEqual(valuesOf(up.last(), 'cookie'), [])
+  assert.deepEqual(warnings, ['what was stored of session "mine" could not be read; it began anew, without cookies'])
+  assert.match(
+    gateway.logs(),
+    /"name":"session","because":"it was edited, moved or sealed by another installation","event":"stored text refused"/,
+  )
+  up.answer({})
+  assert.deepEqual((await call('mine')).warnings, [])
+  assert.deepEqual(valuesOf(up.last(), 'cookie'), ['fresh=1'])
+})
+
+test('without a sealing key a session is this process’ own', async (t) => {
+  const redis = await startRedis()
+  t.after(() => redis.stop())
+  const up = await upstreamFor(t)
+  const gateway = await gatewayFor(t, { adapters: [loopbackAdapter('up', up.origin)], config: { store: { redis: redis.url } } })
+  await until('Redis is reached', async () => (await gateway.get('/readyz')).text === '{"ready":true,"degraded":[]}')
+  up.answer(sets('a=1'))
+  await gateway.call({ url: up.origin, session: 's' })
+  up.answer({})
+  await gateway.call({ url: up.origin, session: 's' })
+  assert.deepEqual(valuesOf(up.last(), 'cookie'), ['a=1'])
+  assert.deepEqual(await redis.command('KEYS', '*session*'), [])
 })

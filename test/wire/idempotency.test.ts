@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { it, type TestContext } from 'node:test'
 import { startGateway, type TestGateway } from '../support/gateway.ts'
-import { startRedis, type TestRedis } from '../support/redis.ts'
+import { STORE_KEY, startRedis, type TestRedis } from '../support/redis.ts'
 import { createRudeUpstream, type RudeUpstream } from '../support/rude-upstream.ts'
 import { assertFreed, createHold, loopbackAdapter, pause, setRudeScene, until } from '../support/wire.ts'
 
@@ -26,7 +26,10 @@ async function replicas(t: TestContext, adapter: object = {}): Promise<Replicas>
   t.after(() => redis.stop())
   const upstream = await createRudeUpstream({ behaviours: { held: hold.behaviour } })
   t.after(() => upstream.close())
-  const options = { adapters: [loopbackAdapter('rude', upstream.origin, adapter)], config: { store: { redis: redis.url } } }
+  const options = {
+    adapters: [loopbackAdapter('rude', upstream.origin, adapter)],
+    config: { store: { redis: redis.url, key: STORE_KEY } },
+  }
   const one = await startGateway(options)
   t.after(() => one.stop())
   const two = await startGateway(options)
@@ -246,5 +249,37 @@ it('with idempotency: local a key needs no Redis', async (t) => {
   assert.equal((await one.call(post(upstream, '/ok'))).envelope.replayed, undefined)
   assert.equal((await one.call(post(upstream, '/ok'))).envelope.replayed, true)
   assert.equal((await two.call(post(upstream, '/ok'))).envelope.replayed, undefined, 'a memory of each replica')
+  assert.equal(upstream.received.length, 2)
+})
+
+it('an outcome stands sealed in Redis; one that cannot be opened is OutcomeUnknown, never a fresh start', async (t) => {
+  const redis = await startRedis()
+  t.after(() => redis.stop())
+  const upstream = await createRudeUpstream({ behaviours: { held: hold.behaviour } })
+  t.after(() => upstream.close())
+  const start = async (store: object): Promise<TestGateway> => {
+    const gateway = await startGateway({ adapters: [loopbackAdapter('rude', upstream.origin)], config: { store: { redis: redis.url, ...store } } }) // biome-ignore format: one line
+    t.after(() => gateway.stop())
+    await until('Redis is there', async () => (await gateway.get('/readyz')).text === '{"ready":true,"degraded":[]}')
+    return gateway
+  }
+  const one = await start({ key: STORE_KEY })
+  assert.equal((await one.call(post(upstream, '/ok'))).status, 200)
+  const [key] = (await redis.command('KEYS', 'sallyport:idempotency:*')) as string[]
+  const outcome = String(await redis.command('HGET', key ?? '', 'outcome'))
+  assert.match(outcome, /^k1:[A-Za-z0-9+/=]+$/)
+  await redis.command('HSET', key ?? '', 'outcome', outcome.replace(/.$/, (last) => (last === 'A' ? 'B' : 'A')).slice(0, -8))
+
+  const unknown = async (gateway: TestGateway, key: string): Promise<void> => {
+    const { status, envelope } = await gateway.call(post(upstream, '/ok', { idempotencyKey: key }))
+    assert.deepEqual([status, envelope.error.type], [409, 'OutcomeUnknown'])
+  }
+  await unknown(one, 'key-1')
+  // Without a sealing key each process seals under one of its own: another must not repeat the call, and cannot replay it.
+  const [keyless, other] = [await start({}), await start({})]
+  const mine = post(upstream, '/ok', { idempotencyKey: 'key-2' })
+  assert.equal((await keyless.call(mine)).status, 200)
+  assert.equal((await keyless.call(mine)).envelope.replayed, true)
+  await unknown(other, 'key-2')
   assert.equal(upstream.received.length, 2)
 })

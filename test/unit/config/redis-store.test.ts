@@ -206,6 +206,13 @@ describe('what is refused, by name', () => {
   })
 })
 
+test('without a sealing key there is a warning', async () => {
+  const warned = async (store: string) =>
+    (await loadStore(`store: { redis: "redis://h"${store} }`)).warnings.filter((line) => !/ adapters /.test(line))
+  assert.match((await warned('')).join(), /store\.redis stands without a sealing key: .*set store\.keyFile$/)
+  assert.deepEqual(await warned(', keyFile: sallyport.key'), [])
+})
+
 test('an address is host, host:port or [IPv6]:port', () => {
   for (const wrong of ['', ':1', 'h:', 'h:0', 'h:65536', '::1', '[::1', 'a b', 'h/x'])
     assert.equal(parseRedisAddress(wrong, 1), null, wrong)
