@@ -65,8 +65,10 @@ export interface TestGateway {
 
 function writeConfig(folder: string, { adapters, config }: TestGatewayOptions): string {
   const file = join(folder, 'sallyport.yaml')
+  // A machine that runs other tests as well is late without being overloaded.
+  const overload = { eventLoopDelay: '1m' }
   // JSON is YAML.
-  writeFileSync(file, JSON.stringify({ listen: { port: 0 }, dataDir: join(folder, 'data'), adapters, ...config }))
+  writeFileSync(file, JSON.stringify({ listen: { port: 0 }, dataDir: join(folder, 'data'), overload, adapters, ...config }))
   return file
 }
 
