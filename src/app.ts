@@ -43,6 +43,7 @@ import { callStack, rehearsalStack } from './pipeline.ts'
 import { isGlobalUnicast } from './policy/address-rules.ts'
 import { createOverrides } from './policy/overrides.ts'
 import { planHop } from './policy/plan-hop.ts'
+import { createQuotas } from './policy/quota.ts'
 import { createRetryBudget, type RetryBudget } from './policy/retry-budget.ts'
 import { composeHop } from './prepare/compose-hop.ts'
 import { resolveLocation } from './prepare/resolve-location.ts'
@@ -188,6 +189,7 @@ export function createApp(config: Config, { log, clock = systemClock, reload }: 
       egress: judge,
     })(pool.dispatch),
     rehearse: rehearsalStack({ egress: judge, credentials: pretend })(createRehearsal(stackPorts.transport)),
+    quotas: createQuotas(clock),
     sessions: createSessions({ store: jars, clock, ttlMs: config.sessions.ttlMs, index: sessionIndex }),
     audit,
     meter: metrics,

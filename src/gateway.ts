@@ -12,7 +12,19 @@ import type { Dispatch } from './model/dispatch.ts'
 import type { Answer, Entrance, Gateway, IncomingCall } from './model/gateway-port.ts'
 import type { HopRequest } from './model/hop.ts'
 import { maskedView } from './model/outgoing-view.ts'
-import type { AuditLog, CallLine, CallLog, Clock, CookieJar, Logger, Meter, Routes, Sessions } from './model/ports.ts'
+import type {
+  AuditLog,
+  CallLine,
+  CallLog,
+  Clock,
+  CookieJar,
+  Logger,
+  Meter,
+  QuotaRefusal,
+  Quotas,
+  Routes,
+  Sessions,
+} from './model/ports.ts'
 import { createTrail, type Trail } from './model/trail.ts'
 import { unlessCancelled } from './model/wait.ts'
 import { faultOf } from './policy/classify.ts'
@@ -29,6 +41,7 @@ export interface GatewayPorts {
   /** The same judgement and credentials, without a transport. */
   readonly rehearse: Dispatch
   readonly sessions: Sessions
+  readonly quotas: Quotas
   readonly audit: AuditLog
   readonly meter: Meter
   readonly log: Logger & CallLog
@@ -61,7 +74,7 @@ interface Opened {
 const IDEMPOTENT: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE'])
 
 export function createGateway(ports: GatewayPorts): Gateway {
-  const { clock, sessions, audit, meter, log } = ports
+  const { clock, sessions, quotas, audit, meter, log } = ports
 
   const begin = (incoming: IncomingCall): Course => ({
     incoming,
@@ -134,6 +147,27 @@ export function createGateway(ports: GatewayPorts): Gateway {
     })
   }
 
+  /** Before anything is done for the call. Throws RateLimited, or says what would, of a caller that is observed only. */
+  async function enter({ incoming, trail }: Course): Promise<void> {
+    const { caller } = incoming
+    const entered = quotas.enter(caller)
+    const refusal = entered instanceof Promise ? await entered : entered
+    if (refusal === null) return
+    if (!caller.observe) throw overQuota(refusal)
+    trail.observe('quota', refusal.because)
+  }
+
+  async function admitted(course: Course): Promise<Outcome> {
+    const { caller } = course.incoming
+    if (caller.quota === undefined) return carryOut(course)
+    try {
+      await enter(course)
+    } catch (thrown) {
+      return { error: asGatewayError(thrown, course.incoming) }
+    }
+    return carryOut(course).finally(() => quotas.leave(caller))
+  }
+
   async function carryOut(course: Course): Promise<Outcome> {
     try {
       const opened = open(course)
@@ -202,6 +236,8 @@ export function createGateway(ports: GatewayPorts): Gateway {
     const bytesIn = outcome.response?.body.length ?? 0
     const { upstreamStatus: status, errorType: error, sent, source } = envelope
     const { adapter, url, credential, bytesOut, replayed } = trail
+    const observed = trail.observed.length === 0 ? null : trail.observed
+    for (const each of trail.observed) meter.refusalObserved(each)
     const { entrance, requestId: id, caller } = incoming
     const fault = faultOf({ status, error, source })
     const rule = outcome.error?.rule ?? null
@@ -233,6 +269,7 @@ export function createGateway(ports: GatewayPorts): Gateway {
       credential,
       bytesOut,
       bytesIn,
+      observed,
     })
     return audit.result({
       id,
@@ -248,12 +285,13 @@ export function createGateway(ports: GatewayPorts): Gateway {
       durationMs,
       bytesOut,
       bytesIn,
+      observed,
     })
   }
 
   async function call(incoming: IncomingCall): Promise<Answer> {
     const course = begin(incoming)
-    const outcome = await carryOut(course)
+    const outcome = await admitted(course)
     if (course.descriptor?.session !== undefined) await saveSession(course)
     const envelope = tellOrFail(course, outcome)
     try {
@@ -270,6 +308,9 @@ export function createGateway(ports: GatewayPorts): Gateway {
     let error: GatewayError | null = null
     try {
       const { request, context } = await open(course)
+      const refusal = quotas.peek(incoming.caller)
+      if (refusal !== null && !incoming.caller.observe) throw overQuota(refusal)
+      if (refusal !== null) course.trail.observe('quota', refusal.because)
       await ports.rehearse(request, context)
     } catch (thrown) {
       error = asGatewayError(thrown, incoming)
@@ -369,6 +410,10 @@ function warnAll(trail: Trail, warnings: readonly string[]): void {
 
 function isRepeatable(descriptor: Descriptor | null): boolean {
   return descriptor !== null && (descriptor.idempotencyKey !== undefined || IDEMPOTENT.has(descriptor.method))
+}
+
+function overQuota({ because, retryAfterMs }: QuotaRefusal): GatewayError {
+  return new GatewayError('RateLimited', because, { retryAfter: retryAfterMs, rule: 'quota' })
 }
 
 function unmounted(origin: string): GatewayError {

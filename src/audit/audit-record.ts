@@ -27,7 +27,7 @@ function toLine(entry: AuditEntry, seq: number, at: string): Record<string, unkn
     const { id, caller, method, url, adapter, credential, tags } = entry.record
     return { seq, at, kind, id, caller, method, url: maskUrl(url), adapter, credential, tags }
   }
-  const { id, intent, caller, url, adapter, status, error, sent, credential, attempts, durationMs, bytesOut, bytesIn } =
+  const { id, intent, caller, url, adapter, status, error, sent, credential, attempts, durationMs, bytesOut, bytesIn, observed } =
     entry.record
   const tries = attempts.map(({ hop, origin, address, status, error, sent, elapsed }) => {
     return { hop, origin, address, status, error, sent, elapsed }
@@ -49,6 +49,7 @@ function toLine(entry: AuditEntry, seq: number, at: string): Record<string, unkn
     durationMs,
     bytesOut,
     bytesIn,
+    ...(observed ? { observed } : {}),
   }
 }
 

@@ -100,6 +100,6 @@ function away(uri: string): GatewayError {
   return new GatewayError(
     'Overloaded',
     `Tokens cannot be checked: the keys of their issuer could not be fetched from ${new URL(uri).origin}. Try again.`,
-    { retryAfter: FIRST_PAUSE_MS },
+    { retryAfter: FIRST_PAUSE_MS, rule: 'issuer' },
   )
 }

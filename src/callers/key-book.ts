@@ -95,6 +95,6 @@ function tooOld(): GatewayError {
   return new GatewayError(
     'Overloaded',
     'Stored keys of callers cannot be checked: the store is away, or what it holds is refused. Try again; keys in the configuration file go on.',
-    { retryAfter: 1000 },
+    { retryAfter: 1000, rule: 'store' },
   )
 }

@@ -82,7 +82,7 @@ function follow(course: Course, config: Config, ask: ExplainAsk): void {
   const planned = planHop({ adapter, because, descriptor, routes, method, userinfo, originChanged: false })
   course.plan = planned.plan
   course.warnings = [...warnings, ...planned.warnings]
-  const judge = (caller: Caller): EgressVerdict => judgeEgress({ adapter, caller, method, url })
+  const judge = (caller: Caller): EgressVerdict => judgeEgress({ adapter, caller, method, url, secrets: [] })
   const callers = ask.caller ? [ask.caller] : config.callers.map(({ caller }) => caller)
   course.callers = callers.map((caller) => ({
     name: caller.name,

@@ -10,14 +10,14 @@ import type { Objection } from './faults.ts'
 
 type Check = (facts: Facts) => Objection[]
 
-const CHECKS: readonly Check[] = [names, keys, grants, issuers, likeTokens]
+const CHECKS: readonly Check[] = [names, keys, grants, quotas, issuers, likeTokens]
 
 export function callerChecks(facts: Facts): Objection[] {
   return CHECKS.flatMap((check) => check(facts))
 }
 
 export function callerWarnings(facts: Facts): Objection[] {
-  return [...shortKeys(facts), ...keylessCallers(facts)]
+  return [...shortKeys(facts), ...keylessCallers(facts), ...observed(facts)]
 }
 
 function names({ config }: Facts): Objection[] {
@@ -52,6 +52,33 @@ function grants({ config }: Facts): Objection[] {
       if (known.has(grant.adapter)) return []
       return [{ path: ['callers', index, 'may', at, 'adapter'], message: unknownName(grant.adapter, 'adapter', names) }]
     }),
+  )
+}
+
+function quotas({ written }: Facts): Objection[] {
+  return written.callers.flatMap(({ quota }, index): Objection[] => {
+    if (quota === undefined) return []
+    const { rate, burst, concurrency } = quota
+    const path = ['callers', index, 'quota']
+    if (rate === undefined && burst !== undefined)
+      return [{ path: [...path, 'burst'], message: 'lowers a rate, and there is none here; write quota.rate too' }]
+    if (rate === undefined && concurrency === undefined)
+      return [{ path, message: 'limits nothing; write a rate or a concurrency in it, or leave it out' }]
+    if (burst === undefined || rate === undefined || burst <= rate.count) return []
+    return [{ path: [...path, 'burst'], message: `must be at most the rate's own ${rate.count}` }]
+  })
+}
+
+function observed({ config }: Facts): Objection[] {
+  return config.callers.flatMap(({ caller }, index) =>
+    caller.observe
+      ? [
+          {
+            path: ['callers', index, 'observe'],
+            message: `is on: may and quota refuse ${caller.name} nothing, every adapter is open to it; only what would be refused is told`,
+          },
+        ]
+      : [],
   )
 }
 

@@ -1,10 +1,13 @@
 // What a file wrote, completed: adapters from their defaults, keys of callers hashed. Pure but for hashing; judges nothing.
 import { createHash } from 'node:crypto'
 import type { AdapterPolicy, BreakerPolicy, LimitsPolicy, PoolPolicy, ProxyPolicy, RetryPolicy } from '../model/adapter-policy.ts'
+import type { Grant, Quota } from '../model/caller.ts'
 import { type AdapterWritten, BUILT_IN_BREAKER, BUILT_IN_RETRY, type DefaultsWritten } from './adapter-schema.ts'
 import type { Config, ConfiguredCaller } from './config.ts'
 import { type PemTexts, resolveRedis } from './redis-store.ts'
 import type { Written } from './schema.ts'
+
+type CallerWritten = Written['callers'][number]
 
 /** What the file system adds: absolute paths and the text of CA bundles. */
 export interface Surroundings {
@@ -74,16 +77,25 @@ export function hashKey(key: string): string {
   return createHash('sha256').update(key).digest('hex')
 }
 
-function resolveCaller({ name, admin, may, keys, jwt }: Written['callers'][number]): ConfiguredCaller {
+function resolveCaller(written: CallerWritten): ConfiguredCaller {
+  const { name, admin, may, keys, jwt, quota, observe } = written
   return {
     caller: {
-      name,
-      admin,
-      may: may.map(({ adapter, methods, paths }) => ({ adapter, methods: methods ?? null, paths: paths ?? null })),
+      ...{ name, admin, may: may.map(resolveGrant) },
+      ...(quota && { quota: resolveQuota(quota) }),
+      ...(observe && { observe }),
     },
     keyHashes: keys.map((key) => (typeof key === 'string' ? hashKey(key) : key.sha256.toLowerCase())),
     jwt: jwt === undefined ? null : { ...jwt, claims: Object.entries(jwt.claims) },
   }
+}
+
+function resolveGrant({ adapter, methods, paths, secrets }: CallerWritten['may'][number]): Grant {
+  return { adapter, methods: methods ?? null, paths: paths ?? null, ...(secrets && { secrets }) }
+}
+
+function resolveQuota({ rate, burst, concurrency }: NonNullable<CallerWritten['quota']>): Quota {
+  return { rate: rate === undefined ? null : { ...rate, burst: burst ?? rate.count }, concurrency: concurrency ?? null }
 }
 
 export function resolveAdapter(own: AdapterWritten, defaults: DefaultsWritten, idempotencyTtlMs: number): AdapterPolicy {

@@ -3,7 +3,7 @@
 import { z } from 'zod'
 import { ADAPTER, DEFAULTS, methods, paths, TIMEOUT } from './adapter-schema.ts'
 import { normaliseDnsServer } from './addresses.ts'
-import { choice, duration, field, flag, integer, name, optionalText, percent, section, size, text } from './fields.ts'
+import { choice, duration, field, flag, integer, name, optionalText, percent, rate, section, size, text } from './fields.ts'
 import { REDIS } from './redis-schema.ts'
 
 const LONG = Number.MAX_SAFE_INTEGER
@@ -42,6 +42,18 @@ const GRANT = section({
   adapter: name().describe('Name of an adapter.'),
   methods: methods().optional().describe('Only these HTTP methods. Absent: all.'),
   paths: paths().optional().describe('Only paths that match one of these globs. Absent: all.'),
+  secrets: z
+    .array(name(), { error: 'must be a list of stored secrets, such as [github-token]; [] for none' })
+    .optional()
+    .describe(
+      "Stored secrets and certificates that a descriptor may name there. Absent: all that are bound to the caller. The adapter's own credentials come with the adapter.",
+    ),
+})
+
+const QUOTA = section({
+  rate: rate().optional().describe('Calls in a stretch of time, whatever they call, refilled evenly. Absent: no limit.'),
+  burst: integer(1, 1_000_000).optional().describe('How many of the rate may come at once. Absent: all of them.'),
+  concurrency: integer(1, 1_000_000).optional().describe('Calls at once. Absent: no limit.'),
 })
 
 const JWT = section({
@@ -74,6 +86,12 @@ const CALLER = section({
     .array(GRANT, { error: 'must be a list, such as [{ adapter: github }]' })
     .prefault([])
     .describe('Which adapters it may call. Absent: none.'),
+  quota: QUOTA.optional().describe('Calls over it are RateLimited at once. In each replica on its own. Absent: none.'),
+  observe: flag()
+    .prefault(false)
+    .describe(
+      'What `may` and `quota` would refuse is let through, with a warning, and counted, logged and recorded: for trying out a policy.',
+    ),
 })
 
 const DNS_SERVER = field<string>(

@@ -3,8 +3,9 @@
 import type { ErrorType } from './catalogue.ts'
 
 export const REFUSAL_RULES = {
-  'caller-key': 'no key of a configured caller',
-  'caller-grant': '`callers[].may` does not cover adapter, method and path',
+  'caller-key': 'no key, token or certificate of a configured caller',
+  'caller-grant': '`callers[].may` does not cover adapter, method, path and secrets',
+  issuer: 'the keys of the issuer of tokens cannot be fetched',
   'foreign-origin': 'a web page of another origin',
   'loopback-only': 'no caller is configured, and the request came from elsewhere or by another name',
   'egress-mount': 'no adapter is mounted on the URL',

@@ -2,6 +2,7 @@
 import type { Blame, ErrorType } from '../errors/catalogue.ts'
 import type { RefusalRule } from '../errors/refusal-rules.ts'
 import type { AdapterPolicy, Ceilings } from './adapter-policy.ts'
+import type { Caller } from './caller.ts'
 import type { Attempt, WaitReason } from './envelope.ts'
 import type { PreparedUrl } from './prepared-request.ts'
 
@@ -154,6 +155,8 @@ export interface AuditResult {
   readonly durationMs: number
   readonly bytesOut: number
   readonly bytesIn: number
+  /** Rules that would have refused it, had its caller not been observed only. Absent or null: none. */
+  readonly observed?: readonly RefusalRule[] | null
 }
 
 /** Something that an operator did, or tried to do. */
@@ -252,6 +255,8 @@ export interface Meter {
     /** It went out on a connection already open. */
     readonly reused: boolean
   }): void
+  /** A rule that would have refused a call, had its caller not been observed only. */
+  refusalObserved(rule: RefusalRule): void
   /** A wait before a try, or in vain. */
   waited(adapter: string | null, because: WaitReason, seconds: number): void
   /** A connection was opened. */
@@ -313,6 +318,8 @@ export interface CallLine {
   readonly credential: string | null
   readonly bytesOut: number
   readonly bytesIn: number
+  /** As in AuditResult. */
+  readonly observed?: readonly RefusalRule[] | null
 }
 
 export interface CallLog {
@@ -342,6 +349,22 @@ export type IdempotencyClaim =
 /** Address and port of a dial, as judged. `port` matters because the gateway's own listeners are never dialled. */
 export interface OwnListeners {
   has(address: string, port: number): boolean
+}
+
+export interface QuotaRefusal {
+  /** Names the caller and the key of its configuration. */
+  readonly because: string
+  readonly retryAfterMs: number
+}
+
+/** What callers have left of their quotas. Asked once a call, before anything is done for it; of no concern to callers without one. */
+export interface Quotas {
+  /** Takes a place and spends a call, or says what refuses it. A caller that is only observed has its place all the same. */
+  enter(caller: Caller): QuotaRefusal | null | Promise<QuotaRefusal | null>
+  /** Gives the place back: once for each call that had one. */
+  leave(caller: Caller): void
+  /** What would refuse the next call; takes nothing. */
+  peek(caller: Caller): QuotaRefusal | null
 }
 
 /** The callers' own keys, so that none of them is ever forwarded. */

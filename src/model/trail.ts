@@ -1,12 +1,15 @@
 // The call's ledger: append-only, read by the envelope, audit, log and metrics. Layers write what they saw; nobody reads
 // it to decide.
 import type { Sent } from '../errors/gateway-error.ts'
+import type { RefusalRule } from '../errors/refusal-rules.ts'
 import type { Attempt, BreakerState, HistoryEntry, OutgoingView, WaitReason } from './envelope.ts'
 
 export interface Trail {
   readonly attempts: Attempt[]
   readonly history: HistoryEntry[]
   readonly warnings: string[]
+  /** Rules that would have refused the call, had its caller not been observed only. */
+  readonly observed: RefusalRule[]
   /** Cookies set on the way, by name; the last value stands. */
   readonly cookies: Map<string, string>
   /** Final hop's URL, no userinfo; null until the URL could be prepared. */
@@ -32,6 +35,8 @@ export interface Trail {
   /** Hands the accumulated wait to the attempt that begins now. */
   takeWait(): { readonly waited: number; readonly because: WaitReason | null }
   warn(message: string): void
+  /** Takes note of a rule that would have refused the call, and warns of it. */
+  observe(rule: RefusalRule, because: string): void
   /** The greatest `sent` of all attempts. */
   sent(): Sent
 }
@@ -47,11 +52,13 @@ export function createTrail(): Trail {
   let pendingBecause: WaitReason | null = null
   const attempts: Attempt[] = []
   const warnings: string[] = []
+  const observed: RefusalRule[] = []
   // Plain properties, no getters: V8 gives every object with getters of its own a shape of its own.
   const trail: Trail & { queuedMs: number } = {
     attempts,
     history: [],
     warnings,
+    observed,
     cookies: new Map(),
     url: null,
     adapter: null,
@@ -78,6 +85,10 @@ export function createTrail(): Trail {
     },
     warn(message) {
       if (!warnings.includes(message)) warnings.push(message)
+    },
+    observe(rule, because) {
+      if (!observed.includes(rule)) observed.push(rule)
+      trail.warn(`would be refused: ${because}`)
     },
     sent() {
       return attempts.reduce<Sent>((most, attempt) => greaterSent(most, attempt.sent), 'no')

@@ -8,7 +8,12 @@ import { judgeCaller } from './caller-policy.ts'
 import { matchesGlob } from './path-glob.ts'
 
 export type EgressVerdict =
-  | { readonly allowed: true; readonly because: string }
+  | {
+      readonly allowed: true
+      readonly because: string
+      /** The rule of the caller that would refuse it, were the caller not observed only; null: none would. */
+      readonly observed: RefusalRule | null
+    }
   | {
       readonly allowed: false
       readonly type: 'Forbidden' | 'EgressDenied'
@@ -21,11 +26,22 @@ export interface EgressAsk {
   readonly caller: Caller
   readonly method: string
   readonly url: PreparedUrl
+  /** Stored secrets and certificates that the descriptor names. */
+  readonly secrets: readonly string[]
 }
 
-const ALLOWED: EgressVerdict = { allowed: true, because: 'no rule refuses it' }
+const ALLOWED: EgressVerdict = { allowed: true, because: 'no rule refuses it', observed: null }
 
-export function judgeEgress({ adapter, caller, method, url }: EgressAsk): EgressVerdict {
+export function judgeEgress(ask: EgressAsk): EgressVerdict {
+  const refusal = judgeAdapter(ask)
+  if (refusal) return refusal
+  const verdict = judgeGrants(ask)
+  if (verdict.allowed || !ask.caller.observe) return verdict
+  return { allowed: true, because: verdict.because, observed: verdict.rule }
+}
+
+/** The adapter's own rules, which hold whoever calls. */
+function judgeAdapter({ adapter, method, url }: EgressAsk): EgressVerdict | null {
   if (adapter.methods !== null && !adapter.methods.includes(method)) {
     return forbidden(
       'adapter-method',
@@ -40,31 +56,32 @@ export function judgeEgress({ adapter, caller, method, url }: EgressAsk): Egress
       because: `port ${url.port} is not among egress.ports of adapter "${adapter.name}"`,
     }
   }
-  const disguise = pathDecides(adapter, caller) ? findDisguise(url.path) : null
-  if (disguise !== null) {
-    return forbidden(
-      'path-disguise',
-      `${disguise} in the path is refused: a path rule stands on this URL, and servers differ in how they read it`,
-    )
-  }
+  const disguise = adapter.paths !== null || mountHasPath(adapter.mount) ? findDisguise(url.path) : null
+  if (disguise !== null) return disguised(disguise, `adapter "${adapter.name}"`)
   if (adapter.paths !== null && !adapter.paths.some((glob) => matchesGlob(glob, url.path))) {
     return forbidden('adapter-path', `the path is not among the paths of adapter "${adapter.name}"`)
   }
-  const grant = judgeCaller(caller, { adapter: adapter.name, method, path: url.path })
+  return null
+}
+
+function judgeGrants({ adapter, caller, method, url, secrets }: EgressAsk): EgressVerdict {
+  const ruled = caller.may?.some((grant) => grant.adapter === adapter.name && grant.paths !== null) ?? false
+  const disguise = ruled ? findDisguise(url.path) : null
+  if (disguise !== null) return disguised(disguise, `caller "${caller.name}"`)
+  const grant = judgeCaller(caller, { adapter: adapter.name, method, path: url.path, secrets })
   return grant.allowed ? ALLOWED : forbidden('caller-grant', grant.because)
 }
 
-function forbidden(rule: RefusalRule, because: string): EgressVerdict {
+function disguised(disguise: string, whose: string): EgressVerdict & { readonly allowed: false } {
+  return forbidden(
+    'path-disguise',
+    `${disguise} in the path is refused: a path rule of ${whose} stands on this URL, and servers differ in how they read it`,
+  )
+}
+
+function forbidden(rule: RefusalRule, because: string): EgressVerdict & { readonly allowed: false } {
   return { allowed: false, type: 'Forbidden', rule, because }
 }
-
-function pathDecides(adapter: AdapterPolicy, caller: Caller): boolean {
-  if (adapter.paths !== null || mountHasPath(adapter.mount) || hasPlacedPath(adapter)) return true
-  return caller.may?.some((grant) => grant.adapter === adapter.name && grant.paths !== null) ?? false
-}
-
-/** What could end or hide a segment could do so with the secret's. */
-const hasPlacedPath = ({ placement }: AdapterPolicy): boolean => placement !== null && placement.path !== null
 
 /** `https://h/v1` has one; `https://h/`, `https://h` and the catch-alls have none. */
 function mountHasPath(mount: string): boolean {

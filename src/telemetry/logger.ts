@@ -144,6 +144,7 @@ function formatCallLine(call: CallLine, level: string, time: string): string {
     credential: call.credential,
     bytesOut: call.bytesOut,
     bytesIn: call.bytesIn,
+    ...(call.observed ? { observed: call.observed.join(' ') } : {}),
     event: 'call',
   }
   return `${JSON.stringify(line)}\n`

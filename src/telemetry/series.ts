@@ -54,6 +54,12 @@ export const SERIES = {
     help: 'Calls that the gateway itself refused, by the rule that did; the rules stand below.',
     labels: ['adapter', 'rule', 'type'],
   },
+  observedRefusals: {
+    name: 'sallyport_observed_refusals_total',
+    type: 'counter',
+    help: 'Calls let through that a rule would have refused, had their caller not been observed only (`callers[].observe`).',
+    labels: ['rule'],
+  },
   callerCalls: {
     name: 'sallyport_caller_calls_total',
     type: 'counter',

@@ -182,6 +182,7 @@ export function aMeter(): Meter & { readonly deeds: [string, ...unknown[]][] } {
     resolved: note('resolved'),
     insecure: note('insecure'),
     waited: note('waited'),
+    refusalObserved: note('refusalObserved'),
     connected: note('connected'),
     tlsShaken: note('tlsShaken'),
     tlsFailed: note('tlsFailed'),

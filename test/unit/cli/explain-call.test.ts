@@ -122,7 +122,7 @@ test('a person reads the same, and no value that an adapter adds', async () => {
   assert.match(out, /^POST https:\/\/api\.example\.com\/v1\/a: would be sent\n {2}adapter {5}api, mounted on/)
   assert.match(out, /retry {7}2 more tries, only where nothing was sent yet/)
   assert.match(out, /adds {8}headers X-Team\n/)
-  assert.match(out, /\n {4}billing {2}may not: .* with POST;.*\n {4}idle {5}may not/)
+  assert.match(out, /\n {4}billing {2}may not: .* with POST: its grant may\[0\] takes GET\n {4}idle {5}may not/)
   assert.doesNotMatch(out, /canary/)
   const web = await runWords(['config', 'explain', 'https://h/', '--config', FILE])
   assert.match(web.out, /retry {7}none\n {2}breaker {5}off\n/)

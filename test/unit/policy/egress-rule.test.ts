@@ -12,6 +12,7 @@ function ask(over: Partial<EgressAsk> = {}): EgressAsk {
     caller: { name: 'billing', admin: false, may: null },
     method: 'GET',
     url: aUrl('https://api.example.com/v1/a'),
+    secrets: [],
     ...over,
   }
 }
@@ -94,7 +95,7 @@ test('a grant with paths for another adapter puts no rule on this path', () => {
 
 test('what is allowed says so', () => {
   const verdict = judgeEgress(ask({ adapter: anAdapter({ methods: ['GET'], paths: ['/v1/*'] }) }))
-  assert.deepEqual(verdict, { allowed: true, because: 'no rule refuses it' })
+  assert.deepEqual(verdict, { allowed: true, because: 'no rule refuses it', observed: null })
 })
 
 const DISGUISES: readonly [path: string, found: string | null][] = [
@@ -134,4 +135,28 @@ test('a disguise anywhere in a path is found', () => {
       assert.notEqual(findDisguise(`/${before}/${disguise}/${after}`), null)
     }),
   )
+})
+
+test('a caller that is observed is let through by its own rules, with what would refuse it; never by those of the adapter', () => {
+  const observed = {
+    name: 'billing',
+    admin: false,
+    observe: true,
+    may: [{ adapter: 'example', methods: null, paths: ['/v2/**'] }],
+  }
+  const verdict = judgeEgress(ask({ caller: observed }))
+  assert.ok(verdict.allowed)
+  assert.equal(verdict.observed, 'caller-grant')
+  assert.match(verdict.because, /on this path: it is not among those of its grant may\[0\]/)
+  const disguised = judgeEgress(ask({ caller: observed, url: aUrl('https://api.example.com/v2/%2fa') }))
+  assert.equal(disguised.allowed && disguised.observed, 'path-disguise')
+  const good = judgeEgress(ask({ caller: observed, url: aUrl('https://api.example.com/v2/a') }))
+  assert.equal(good.allowed && good.observed, null)
+  for (const over of [
+    { adapter: anAdapter({ methods: ['POST'] }) },
+    { adapter: anAdapter({ paths: ['/v2/**'] }) },
+    { adapter: anAdapter({ egress: { ...EGRESS, ports: [8443] } }) },
+    { adapter: anAdapter({ mount: 'https://api.example.com/v1/' }), url: aUrl('https://api.example.com/v1/%2fa') },
+  ])
+    assert.equal(judgeEgress(ask({ caller: observed, ...over })).allowed, false)
 })
