@@ -46,7 +46,9 @@ interface Answer {
 export function createResolver(options: ResolverOptions): Resolver {
   const { clock, meter } = options
   const system = options.system ?? createSystemNames(clock)
-  const network = options.ask ? { ask: options.ask, cancel: () => {} } : createNameServers(options.servers)
+  const network = options.ask
+    ? { ask: options.ask, cancel: () => {} }
+    : createNameServers(() => (options.servers.length > 0 ? options.servers : system.servers()))
   const cache = new Map<string, { readonly addresses: readonly string[]; readonly until: number }>()
   const underWay = new Map<string, Promise<readonly string[]>>()
 
@@ -100,12 +102,22 @@ function isLocalhost(name: string): boolean {
   return bare === 'localhost' || bare.endsWith('.localhost')
 }
 
-function createNameServers(servers: readonly string[]): { readonly ask: Ask; cancel(): void } {
-  const resolver = new NameServers({ timeout: 2000, tries: 3 })
-  if (servers.length > 0) resolver.setServers(servers)
+/** `servers`: the same list until they change, and only then are others asked. Empty: c-ares' own default. */
+function createNameServers(servers: () => readonly string[]): { readonly ask: Ask; cancel(): void } {
+  const open = (list: readonly string[]) => {
+    const asked = new NameServers({ timeout: 2000, tries: 3 })
+    if (list.length > 0) asked.setServers(list)
+    return { list, asked }
+  }
+  let current = open(servers())
   return {
-    ask: (name, family) => (family === 4 ? resolver.resolve4(name, { ttl: true }) : resolver.resolve6(name, { ttl: true })),
-    cancel: () => resolver.cancel(),
+    ask: (name, family) => {
+      // A resolver with questions under way cannot be given other servers; those are answered by the old ones.
+      if (servers() !== current.list) current = open(servers())
+      const { asked } = current
+      return family === 4 ? asked.resolve4(name, { ttl: true }) : asked.resolve6(name, { ttl: true })
+    },
+    cancel: () => current.asked.cancel(),
   }
 }
 

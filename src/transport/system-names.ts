@@ -15,6 +15,8 @@ export interface SystemNames {
   /** Addresses that /etc/hosts gives the name; empty: none. */
   hosts(hostname: string): readonly string[]
   searchRules(): SearchRules
+  /** The name servers' addresses, the same list until they change; empty: it names none. */
+  servers(): readonly string[]
 }
 
 const CHECK_EVERY_MS = 1000
@@ -28,6 +30,7 @@ export function createSystemNames(
   return {
     hosts: (hostname) => hosts().get(hostname) ?? [],
     searchRules: rules,
+    servers: watched(clock, paths.resolvConf, parseServers),
   }
 }
 
@@ -61,6 +64,15 @@ export function parseSearchRules(text: string): SearchRules {
     }
   }
   return { search, ndots }
+}
+
+/** resolv.conf(5): the first three, which is where glibc stops. */
+export function parseServers(text: string): readonly string[] {
+  const given = text
+    .split('\n')
+    .map(wordsOf)
+    .filter(([keyword]) => keyword === 'nameserver')
+  return given.flatMap(([, address = '']) => (isIP(address) === 0 || address.includes('%') ? [] : [address])).slice(0, 3)
 }
 
 /** Names to ask for, in order: as glibc does. A trailing dot means the name is whole. */

@@ -16,7 +16,8 @@ export interface NameServer {
 const A = 1
 const AAAA = 28
 
-export async function startNameServer(): Promise<NameServer> {
+/** `at`: default a free port of 127.0.0.1. */
+export async function startNameServer(at = { address: '127.0.0.1', port: 0 }): Promise<NameServer> {
   const names = new Map<string, readonly string[]>()
   const asked: string[] = []
   const socket = createSocket('udp4', (question, from) => {
@@ -31,10 +32,10 @@ export async function startNameServer(): Promise<NameServer> {
     head.writeUInt32BE(0, 8)
     socket.send(Buffer.concat([head, question.subarray(12, end), ...addresses.map(record)]), from.port, from.address)
   })
-  socket.bind(0, '127.0.0.1')
+  socket.bind(at.port, at.address)
   await once(socket, 'listening')
   return {
-    server: `127.0.0.1:${socket.address().port}`,
+    server: `${at.address}:${socket.address().port}`,
     asked,
     set: (name, ...addresses) => void (addresses.length === 0 ? names.delete(name) : names.set(name, addresses)),
     close: () => new Promise((resolve) => socket.close(() => resolve())),

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { startNameServer } from '../support/name-server.ts'
+import { refusedPort } from '../support/rude-upstream.ts'
 import { gatewayFor, upstreamFor } from '../support/scene.ts'
 import { redirectTo, valuesOf } from '../support/scripted-upstream.ts'
 import { loopbackAdapter } from '../support/wire.ts'
@@ -159,6 +160,52 @@ test('an address in the URL is judged in prepare too, of whatever range', async 
     assert.equal((await gateway.post('/v1/prepare', JSON.stringify({ url: `https://${host}/` }))).status, 200, host)
 })
 
+test('the host of a URL is what is dialled, whatever stands before, behind or in it', async (t) => {
+  const gateway = await gatewayFor(t, { adapters: [CATCH_ALL] })
+  const table: readonly (readonly [url: string, host: string | null])[] = [
+    ['http://good.test@127.0.0.1/', null],
+    ['http://good.test:pw@[::1]/', null],
+    ['http://good.test%20@127.0.0.1/', null],
+    ['http://a@good.test@127.0.0.1/', null],
+    ['http://127.0.0.1#@1.1.1.1/', null],
+    ['http://127.0.0.1?@1.1.1.1/', null],
+    ['http://127.0.0.1.#.good.test/', null],
+    ['http://127.0.0.1@1.1.1.1/', '1.1.1.1'],
+    ['http://127.0.0.1:80@1.1.1.1/', '1.1.1.1'],
+    ['http://[::1]@1.1.1.1:8080/', '1.1.1.1:8080'],
+    ['http://1.1.1.1#@127.0.0.1/', '1.1.1.1'],
+    ['http://1.1.1.1/@127.0.0.1/', '1.1.1.1'],
+    ['http://1.1.1.1\\@127.0.0.1/', '1.1.1.1'],
+    ['http://1.1.1.1:00080/', '1.1.1.1'],
+    ['http://1.1.1.1:/', '1.1.1.1'],
+  ]
+  for (const [url, host] of table) {
+    const { status, envelope } = await gateway.post('/v1/prepare', JSON.stringify({ url }))
+    if (host === null) assert.deepEqual([status, envelope.error?.type], [403, 'EgressDenied'], url)
+    else assert.deepEqual([status, new URL(envelope.request.url).host], [200, host], url)
+  }
+  const none = [
+    'good.test%40127.0.0.1',
+    '1.1.1.1:80:80',
+    '1.1.1.1:65536',
+    '1.1.1.1:0x50',
+    '1.1.1.1:-1',
+    '1.1.1.1:8 0',
+    '[1.1.1.1]',
+    '[::1',
+    '::1',
+    '[::1]x',
+    '[fe80::1%25lo]',
+    '1.1.1.1%00',
+    '1.1.1.1\u3002x/',
+    'a\u200b.b..c',
+  ]
+  for (const host of none) {
+    const { status, envelope } = await gateway.post('/v1/prepare', JSON.stringify({ url: `http://${host}/` }))
+    assert.deepEqual([status, envelope.error?.type], [400, 'InvalidURL'], host)
+  }
+})
+
 test('a redirect to a refused address ends there', async (t) => {
   const inner = await upstreamFor(t)
   const up = await upstreamFor(t)
@@ -218,6 +265,27 @@ test('names are judged by what they resolve to', async (t) => {
   })
 })
 
+test('a name that leads elsewhere by the next try is judged anew', async (t) => {
+  const names = await namesFor(t)
+  const up = await upstreamFor(t)
+  const gateway = await gatewayFor(t, {
+    adapters: [{ ...CATCH_ALL, retry: { total: 3, backoffFactor: 1 }, egress: { allow: ['127.0.0.1'] } }],
+    config: { dns: { servers: [names.server] } },
+  })
+  names.set('rebind.test', '127.0.0.1')
+  up.answer(() => {
+    names.set('rebind.test', '127.0.0.2')
+    return { status: 503, headers: [['Connection', 'close']], body: 'x' }
+  })
+  const { status, envelope } = await gateway.call({ url: `http://rebind.test:${up.port}/` })
+  assert.deepEqual([status, envelope.error.type, envelope.error.sent], [403, 'EgressDenied', 'yes'])
+  assert.deepEqual(
+    envelope.attempts.map((attempt: { status?: number; error?: string }) => attempt.status ?? attempt.error),
+    [503, 'EgressDenied'],
+  )
+  assert.equal(up.received.length, 1)
+})
+
 test('under a catch-all, a name that does not resolve and one that must not are told alike', async (t) => {
   const names = await namesFor(t)
   const gateway = await gatewayFor(t, {
@@ -257,6 +325,19 @@ test("the gateway's own listeners are never dialled, whatever egress.allow says"
     const { status, envelope } = await gateway.call({ url: `http://${host}:${gateway.port}/healthz` })
     assert.deepEqual([status, envelope.error?.type, envelope.error?.sent], [403, 'EgressDenied', 'no'], host)
   }
+})
+
+test('nor is the listener of the metrics', async (t) => {
+  const port = await refusedPort()
+  const gateway = await gatewayFor(t, {
+    adapters: [{ ...CATCH_ALL, egress: { allow: ['0.0.0.0/0', '::/0'] } }],
+    config: { metrics: { listen: { host: '127.0.0.1', port } } },
+  })
+  for (const host of ['127.0.0.1', 'localhost', '0.0.0.0', '[::ffff:7f00:1]']) {
+    const { status, envelope } = await gateway.call({ url: `http://${host}:${port}/metrics` })
+    assert.deepEqual([status, envelope.error?.type, envelope.error?.sent], [403, 'EgressDenied', 'no'], host)
+  }
+  assert.match(await gateway.metrics(), /sallyport_dns_duration_seconds/)
 })
 
 test('ports of egress.ports alone', async (t) => {

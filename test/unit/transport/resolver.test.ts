@@ -10,6 +10,7 @@ import {
   createSystemNames,
   parseHosts,
   parseSearchRules,
+  parseServers,
   type SystemNames,
 } from '../../../src/transport/system-names.ts'
 import { aMeter } from '../../support/builders.ts'
@@ -22,7 +23,7 @@ interface Record {
 
 const a = (address: string, ttl = 60): Record => ({ address, ttl })
 const failing = (code: string): Error => Object.assign(new Error(code), { code })
-const bare: SystemNames = { hosts: () => [], searchRules: () => ({ search: [], ndots: 1 }) }
+const bare: SystemNames = { hosts: () => [], searchRules: () => ({ search: [], ndots: 1 }), servers: () => [] }
 
 interface Bench {
   readonly resolver: Resolver
@@ -251,6 +252,13 @@ describe('the system', () => {
   for (const [name, text, wanted] of rules) {
     test(`its resolv.conf: ${name}`, () => assert.deepEqual(parseSearchRules(text), wanted))
   }
+
+  test('its name servers: three at most, and what is none left out', () => {
+    const text =
+      'nameserver 10.96.0.10 # dns\nnameserver dns.internal\nnameserver fe80::1%eth0\n  nameserver ::1\n;nameserver 1.1.1.1\nnameserver'
+    assert.deepEqual(parseServers(text), ['10.96.0.10', '::1'])
+    assert.equal(parseServers('nameserver 1.1.1.1\n'.repeat(5)).length, 3)
+  })
 
   const orders: readonly [string, number, readonly string[]][] = [
     ['api', 1, ['api.x', 'api.y', 'api']],
