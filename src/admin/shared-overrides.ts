@@ -44,6 +44,7 @@ export function createSharedOverrides({ overrides, store, sealer, clock, log, on
   let shared: readonly OverrideEntry[] = []
   let known: number | null = null
   let pending: readonly Pending[] = []
+  let lost = false
   let turn = Promise.resolve()
 
   const show = (): void => {
@@ -56,8 +57,11 @@ export function createSharedOverrides({ overrides, store, sealer, clock, log, on
     if ((await store.version(KEY)) === known) return
     const found = await store.get(KEY)
     known = found?.version ?? null
+    // Nobody deletes it: the store has lost its memory, and is told again what stands.
+    lost = found === null
+    if (found === null) return
     try {
-      shared = found === null ? [] : read(found.value)
+      shared = read(found.value)
     } catch (error) {
       if (!(error instanceof SealError)) throw error
       log.log('error', 'breaker overrides refused', { because: error.message })
@@ -75,6 +79,7 @@ export function createSharedOverrides({ overrides, store, sealer, clock, log, on
       if (!(await store.put(KEY, sealed, { ttlMs: null, ifVersion: known }))) continue
       shared = next
       pending = pending.filter((one) => !writing.includes(one))
+      lost = false
       return
     }
   }
@@ -88,7 +93,7 @@ export function createSharedOverrides({ overrides, store, sealer, clock, log, on
     turn = turn.then(work).catch(goOn)
     return turn
   }
-  const rounds = createRounds(clock, ROUND_MS, () => inTurn(() => (pending.length > 0 ? push() : pull())))
+  const rounds = createRounds(clock, ROUND_MS, () => inTurn(() => (pending.length > 0 || lost ? push() : pull())))
 
   return {
     over: overrides.over,

@@ -4,9 +4,10 @@ import { describe, type TestContext, test } from 'node:test'
 import { CANARY_TOKEN } from '../support/canary.ts'
 import { createFakeClock } from '../support/fake-clock.ts'
 import type { Reply, TestGateway } from '../support/gateway.ts'
+import { startRedis } from '../support/redis.ts'
 import { gatewayFor, setScene, upstreamFor } from '../support/scene.ts'
 import { valuesOf } from '../support/scripted-upstream.ts'
-import { loopbackAdapter, metric } from '../support/wire.ts'
+import { loopbackAdapter, metric, until } from '../support/wire.ts'
 
 const OPS = 'ops-key-0123456789'
 const BILLING = 'billing-key-0123456789'
@@ -168,14 +169,14 @@ describe('a breaker', () => {
       config: { callers: CALLERS.map((caller) => ({ ...caller, may: [{ adapter: 'all' }, { adapter: 'up' }] })) },
     })
     await call(gateway, one.origin)
-    const until = new Date(Date.now() + 60_000).toISOString()
-    const forced = await ask(gateway, 'PUT', 'adapters/all/breaker', { state: 'open', reason: 'vendor maintenance', until })
+    const end = new Date(Date.now() + 60_000).toISOString()
+    const forced = await ask(gateway, 'PUT', 'adapters/all/breaker', { state: 'open', reason: 'vendor maintenance', until: end })
     assert.deepEqual([forced.status, forced.envelope.adapter, forced.envelope.shared], [200, 'all', true])
     for (const { origin } of [one, two]) {
       const { envelope } = await call(gateway, origin)
       assert.equal(envelope.error.type, 'BreakerOpen')
       assert.ok(
-        envelope.error.message.endsWith(`was forced open by ops: vendor maintenance; it stays so until ${until}`),
+        envelope.error.message.endsWith(`was forced open by ops: vendor maintenance; it stays so until ${end}`),
         envelope.error.message,
       )
     }
@@ -183,7 +184,7 @@ describe('a breaker', () => {
     const { envelope } = await ask(gateway, 'GET', 'adapters/all')
     const [{ since, ...override }] = envelope.overrides
     assert.ok(Math.abs(Date.parse(since) - Date.now()) < 10_000)
-    assert.deepEqual(override, { origin: null, state: 'open', by: 'ops', reason: 'vendor maintenance', until })
+    assert.deepEqual(override, { origin: null, state: 'open', by: 'ops', reason: 'vendor maintenance', until: end })
     assert.deepEqual(
       envelope.origins.map(({ breaker, forced }: { breaker: string; forced: string }) => [breaker, forced]),
       [
@@ -201,7 +202,7 @@ describe('a breaker', () => {
     assert.equal((await call(gateway, one.origin)).envelope.error, null)
 
     const act = { who: 'ops', via: 'admin', act: 'breaker.force', subject: 'all', error: null }
-    const detail = { origin: null, state: 'open', reason: 'vendor maintenance', until }
+    const detail = { origin: null, state: 'open', reason: 'vendor maintenance', until: end }
     assert.deepEqual(acts(gateway).slice(0, 2), [
       { ...act, phase: 'begun', detail },
       { ...act, phase: 'ended', detail: { ...detail, shared: true } },
@@ -236,6 +237,29 @@ describe('a breaker', () => {
     assert.equal((await gateway.call({ url: at('/') })).envelope.error, null)
     assert.deepEqual((await gateway.get('/v1/admin/adapters/up')).envelope.overrides, [])
   })
+})
+
+test('a forced breaker is followed by every replica within a second, and outlives a restart and a Redis that dies', async (t) => {
+  const redis = await startRedis()
+  t.after(() => redis.stop())
+  const up = await upstreamFor(t)
+  const options = { adapters: [loopbackAdapter('up', up.origin)], config: { store: { redis: redis.url } } }
+  const [one, two] = [await gatewayFor(t, options), await gatewayFor(t, options)]
+  const force = (state: string | null) =>
+    one.send('PUT', '/v1/admin/adapters/up/breaker', JSON.stringify({ state, reason: 'maintenance', expiresIn: '1h' }), {
+      headers: { 'content-type': 'application/json' },
+    })
+  const errorOf = async (gateway: TestGateway) => (await gateway.call({ url: up.origin })).envelope.error?.type ?? null
+  await until('it is in the store', async () => (await force('open')).envelope.shared)
+  await until('the other replica follows', async () => (await errorOf(two)) === 'BreakerOpen', 1500)
+  const three = await gatewayFor(t, options)
+  await until('so does one that starts', async () => (await errorOf(three)) === 'BreakerOpen', 1500)
+  await redis.kill()
+  assert.equal(await errorOf(two), 'BreakerOpen')
+  assert.equal((await force(null)).envelope.shared, false)
+  assert.equal(await errorOf(one), null)
+  await redis.restart()
+  await until('the others follow when it is back', async () => (await errorOf(two)) === null, 5000)
 })
 
 describe('the configuration', () => {

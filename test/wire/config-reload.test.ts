@@ -24,6 +24,8 @@ interface Running {
   errors(): string
   /** Status and error type of POST /v1/requests. */
   call(url: string): Promise<readonly [number, string | null]>
+  /** The same of POST /v1/admin/config/reload. */
+  reload(): Promise<readonly [number, string | null]>
 }
 
 async function start(t: TestContext, config: object): Promise<Running> {
@@ -52,14 +54,15 @@ async function start(t: TestContext, config: object): Promise<Running> {
   return {
     ...{ child, file, write },
     errors: () => errors,
-    call: (url) => post(port, JSON.stringify({ url })),
+    call: (url) => post(port, '/v1/requests', JSON.stringify({ url })),
+    reload: () => post(port, '/v1/admin/config/reload', '{}'),
   }
 }
 
-function post(port: number, body: string): Promise<readonly [number, string | null]> {
+function post(port: number, path: string, body: string): Promise<readonly [number, string | null]> {
   return new Promise((resolve, reject) => {
     const headers = { 'content-type': 'application/json' }
-    request({ host: '127.0.0.1', port, path: '/v1/requests', method: 'POST', headers, agent: false }, (response) => {
+    request({ host: '127.0.0.1', port, path, method: 'POST', headers, agent: false }, (response) => {
       let text = ''
       response.on('data', (chunk: Buffer) => {
         text += chunk.toString()
@@ -106,6 +109,14 @@ test('a running gateway', async (t) => {
     running.child.kill('SIGHUP')
     await until('the old adapter is gone', async () => (await running.call(one.origin))[0] === 403, 3000)
     assert.deepEqual(await running.call(two.origin), [200, null])
+  })
+  await t.test('takes or refuses it when an operator asks, before it answers', async () => {
+    running.write('adapters: [')
+    assert.deepEqual(await running.reload(), [400, 'InvalidDescriptor'])
+    assert.deepEqual(await running.call(two.origin), [200, null])
+    running.write(config(loopbackAdapter('one', one.origin)))
+    assert.deepEqual(await running.reload(), [200, null])
+    assert.deepEqual(await running.call(one.origin), [200, null])
   })
   await t.test('ends with SIGTERM, exit code 0', async () => {
     const exited = once(running.child, 'exit')

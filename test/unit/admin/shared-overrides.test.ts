@@ -97,6 +97,20 @@ test('while the store is away what is set holds here, and reaches the others whe
   assert.deepEqual([one.state(), two.state()], ['open', 'open'])
 })
 
+test('a store that lost its memory is told again what stands', async () => {
+  const clock = createFakeClock()
+  const { store, kept } = aStore()
+  const [one, two] = [aReplica(store, clock), aReplica(store, clock)]
+  await one.shared.set(ALL, override('open', clock))
+  await clock.advance(500)
+  kept.clear()
+  await clock.advance(2000)
+  assert.deepEqual([one.state(), two.state()], ['open', 'open'])
+  const three = aReplica(store, clock)
+  await settle()
+  assert.equal(three.state(), 'open')
+})
+
 test('under a sealing key nobody who can write the store can force a breaker', async () => {
   const clock = createFakeClock()
   const { store, kept } = aStore()
