@@ -9,8 +9,8 @@ import { createLogLevel } from './admin/log-level.ts'
 import { createOperations } from './admin/operations.ts'
 import type { Reloaded } from './admin/process.ts'
 import { createSharedOverrides } from './admin/shared-overrides.ts'
+import { openAudit } from './audit/audit.ts'
 import { type AuditKeys, createAuditKeys, deriveAuditKeys, readOwnKey } from './audit/audit-keys.ts'
-import { createAuditLog } from './audit/audit-log.ts'
 import type { AdministeredCaller, CallerAdministration } from './callers/administration.ts'
 import type { Callers } from './callers/callers.ts'
 import { createKeyFetch } from './callers/fetch-keys.ts'
@@ -36,6 +36,7 @@ import { egress } from './layers/egress.ts'
 import { idempotency } from './layers/idempotency.ts'
 import { redirect } from './layers/redirect.ts'
 import type { AdapterPolicy } from './model/adapter-policy.ts'
+import type { AuditSearch } from './model/audit-search.ts'
 import type { TokenPorts } from './model/credential-scheme.ts'
 import type { AuditLog, Clock, Routes } from './model/ports.ts'
 import { VERSION } from './model/version.ts'
@@ -71,6 +72,7 @@ export interface App {
   readonly secrets: SecretAdministration
   /** Stores a secret as the next version of its name. */
   provision(secret: NewSecret): Promise<number>
+  readonly auditSearch: AuditSearch
   /** The callers and their keys, for operators. */
   readonly callers: CallerAdministration
   /** Refuses new calls, waits for those under way, then closes everything. */
@@ -118,14 +120,7 @@ export function createApp(config: Config, { log, clock = systemClock, reload }: 
     { ring, lasting: keys !== null },
     { store: stores.secrets, clock, log },
   )
-  const audit = createAuditLog({
-    dataDir: config.dataDir,
-    clock,
-    meter: metrics,
-    durability: config.audit.durability,
-    fileBytes: config.audit.fileBytes,
-    keys: openAuditKeys(config, keys),
-  })
+  const audit = openAudit(config.audit, { dataDir: config.dataDir, keys: openAuditKeys(config, keys), clock, meter: metrics })
   const issuerKeys = createKeyFetch({ call: (incoming) => gateway.call(incoming) })
   const identities = openIdentities({
     ...{ store: stores.values, clock, log, staleForMs: config.store.staleForMs },
@@ -259,6 +254,7 @@ export function createApp(config: Config, { log, clock = systemClock, reload }: 
     reloadRefused: metrics.configRefused,
     secrets: secretAdministration,
     provision: async (secret) => (await secretAdministration.set(secret)).version ?? 0,
+    auditSearch: audit.search,
     async drain() {
       await face.drain(snapshot.config.listen.drainMs)
       await tokens.close()

@@ -4,14 +4,15 @@ import { type ChildProcess, fork } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { hostname, userInfo } from 'node:os'
-import { extname } from 'node:path'
+import { extname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Reloaded } from './admin/process.ts'
 import { type App, administered, createApp, openAuditKeys, openConfiguredStores, openTextSealer, systemClock } from './app.ts'
 import { createActLog } from './audit/acts.ts'
+import { openTrail } from './audit/open-trail.ts'
 import { openAdministration } from './callers/identities.ts'
 import { runCli } from './cli/cli.ts'
-import type { CliStores } from './cli/ports.ts'
+import type { CliStores, CliTrail } from './cli/ports.ts'
 import type { Config } from './config/config.ts'
 import { ConfigError } from './config/faults.ts'
 import { loadConfig } from './config/load.ts'
@@ -160,6 +161,21 @@ async function openStoresOf(given: string | null): Promise<CliStores> {
   return { secrets, callers, who, act, close: stores.close }
 }
 
+/** The audit trail of an installation, whether its gateway runs or not. */
+async function openTrailOf({ configFile, dir }: { configFile: string | null; dir: string | null }): Promise<CliTrail> {
+  const file = configFile ?? process.env.SALLYPORT_CONFIG
+  if (!file) throw new Error('say which installation: --config FILE, or SALLYPORT_CONFIG')
+  const { config } = await loadConfig({ file, env: process.env })
+  const keys = openAuditKeys(config, openKeyRing(config.store))
+  return openTrail(dir ?? join(config.dataDir, 'audit'), keys, { copy: dir !== null })
+}
+
+function interrupted(): AbortSignal {
+  const controller = new AbortController()
+  process.once('SIGINT', () => controller.abort())
+  return controller.signal
+}
+
 /** Who sits at the command line: sudo is believed only by root, who could say anything. */
 function operator(): { who: string; detail: Record<string, string> } {
   const { username, uid } = userInfo()
@@ -168,4 +184,6 @@ function operator(): { who: string; detail: Record<string, string> } {
 }
 
 const { env, stdin, stdout, stderr } = process
-process.exitCode = await runCli(process.argv.slice(2), { serve, openStores: openStoresOf, env, stdin, stdout, stderr })
+process.exitCode = await runCli(process.argv.slice(2), {
+  ...{ serve, openStores: openStoresOf, openTrail: openTrailOf, interrupted, env, stdin, stdout, stderr },
+})

@@ -1,6 +1,7 @@
 // The command line: the gateway itself, calls through one, its configuration, secrets, callers and keys. Its sub-commands live in
 // files of their own; how a configuration becomes a gateway or stores is given by whoever calls it.
 import { Command, CommanderError } from 'commander'
+import { addAuditCommands } from './audit-commands.ts'
 import { addCallCommand } from './call-command.ts'
 import { addCallerCommands } from './caller-commands.ts'
 import { addConfigCommands } from './config-commands.ts'
@@ -11,7 +12,9 @@ import { addSecretCommands } from './secret-commands.ts'
 /** `argv` without node and script. Answers the exit code: 0, 1 where it failed, 2 where it was not understood. Never rejects. */
 export async function runCli(argv: readonly string[], ports: CliPorts): Promise<number> {
   const program = new Command('sallyport')
-    .description('A resilient outbound-HTTP gateway: starts it, calls through it, explains its configuration, keeps its secrets.')
+    .description(
+      'A resilient outbound-HTTP gateway: starts it, calls through it, explains its configuration, keeps its secrets, searches its audit trail.',
+    )
     .exitOverride()
     .configureOutput({ writeOut: (text) => ports.stdout.write(text), writeErr: (text) => ports.stderr.write(text) })
   program
@@ -24,6 +27,7 @@ export async function runCli(argv: readonly string[], ports: CliPorts): Promise<
   addSecretCommands(program, ports)
   addCallerCommands(program, ports)
   addKeyCommands(program, ports)
+  addAuditCommands(program, ports)
   try {
     await program.parseAsync([...argv], { from: 'user' })
     return 0

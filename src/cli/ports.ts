@@ -1,4 +1,6 @@
 // What the command line needs from its surroundings.
+
+import type { Trail } from '../audit/open-trail.ts'
 import type { CallerAdministration } from '../callers/administration.ts'
 import type { SecretAdministration } from '../credentials/administer.ts'
 import type { AuditAct } from '../model/ports.ts'
@@ -18,11 +20,18 @@ export interface CliStores {
   close(): void
 }
 
+/** The audit trail of an installation, or a copy of one. */
+export type CliTrail = Trail
+
 export interface CliPorts {
   /** Starts the gateway; resolves once it listens. Rejects with a message for the operator. */
   serve(configFile: string | null): Promise<void>
   /** `configFile` as given by --config; null: the default. Rejects with a message for the operator. */
   openStores(configFile: string | null): Promise<CliStores>
+  /** `dir`: the folder with the files; null: that of the installation. Rejects with a message for the operator. */
+  openTrail(from: { readonly configFile: string | null; readonly dir: string | null }): Promise<CliTrail>
+  /** Aborts when somebody interrupts what would go on for ever. */
+  interrupted(): AbortSignal
   readonly env: Readonly<Record<string, string | undefined>>
   readonly stdin: NodeJS.ReadableStream & { readonly isTTY?: boolean }
   /** A terminal gets what a person can read; anything else what a script can. */

@@ -50,6 +50,8 @@ function aShell({ sealed = true }: { readonly sealed?: boolean } = {}) {
           close: () => void seen.closed++,
         }
       },
+      openTrail: () => Promise.reject(new Error('no trail here')),
+      interrupted: () => AbortSignal.abort(),
       env: {},
       stdin: input,
       stdout: collect('out'),
@@ -238,6 +240,8 @@ test('a store that cannot be opened is a failure with its reason', async () => {
   const code = await runCli(['secrets', 'list'], {
     serve: async () => {},
     openStores: () => Promise.reject(new Error('sallyport.yaml:3: store.redis must be a URL')),
+    openTrail: () => Promise.reject(new Error('no trail here')),
+    interrupted: () => AbortSignal.abort(),
     env: {},
     stdin: new PassThrough(),
     stdout: new PassThrough(),

@@ -30,6 +30,8 @@ export async function runWords(
   const code = await runCli(words, {
     serve: async () => {},
     openStores: () => Promise.reject(new Error('no stores here')),
+    openTrail: () => Promise.reject(new Error('no trail here')),
+    interrupted: () => AbortSignal.abort(),
     env: {},
     stdin,
     stdout: Object.assign(into(out), { isTTY }),
