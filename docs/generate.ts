@@ -1,11 +1,14 @@
 // `npm run docs`: writes every page and schema that follows from a table in the code. A test holds the files against it.
-import { writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { DASHBOARDS, grafanaJson } from '../deploy/observability/dashboards.ts'
 import { buildConfigDocs, buildConfigSchema } from '../src/config/publish.ts'
 import { buildOpenApi } from '../src/descriptor/openapi.ts'
 import { CATALOGUE, type CatalogueRow } from '../src/errors/catalogue.ts'
 import { VERSION } from '../src/model/version.ts'
 import { buildMetricsDocs } from '../src/telemetry/series.ts'
+
+const ROOT = join(import.meta.dirname, '..')
 
 const json = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`
 
@@ -31,6 +34,17 @@ ${rows.join('\n')}
 `
 }
 
+/** The dashboards, and what the chart has of its own because it can read no file outside itself. */
+function observability(): [path: string, content: string][] {
+  const rules = readFileSync(join(ROOT, 'deploy/observability/sallyport.rules.yml'), 'utf8')
+  const dashboards = DASHBOARDS.map((dashboard) => [`${dashboard.uid}.json`, json(grafanaJson(dashboard))] as const)
+  return [
+    ...dashboards.map(([name, text]): [string, string] => [`deploy/observability/dashboards/${name}`, text]),
+    ...dashboards.map(([name, text]): [string, string] => [`helm/sallyport/observability/${name}`, text]),
+    ['helm/sallyport/observability/sallyport.rules.yml', rules],
+  ]
+}
+
 /** Path from the root → content. */
 export function generate(): Map<string, string> {
   return new Map([
@@ -39,7 +53,8 @@ export function generate(): Map<string, string> {
     ['docs/configuration.md', buildConfigDocs()],
     ['docs/errors.md', errorsDocs()],
     ['docs/metrics.md', buildMetricsDocs()],
+    ...observability(),
   ])
 }
 
-if (import.meta.main) for (const [path, content] of generate()) writeFileSync(join(import.meta.dirname, '..', path), content)
+if (import.meta.main) for (const [path, content] of generate()) writeFileSync(join(ROOT, path), content)

@@ -19,6 +19,7 @@ import type { Config } from './config/config.ts'
 import type { SecretAdministration } from './credentials/administer.ts'
 import type { SecretBook } from './credentials/book.ts'
 import { createEphemeralKeyRing, type KeyRing } from './credentials/key-ring.ts'
+import type { Terms } from './credentials/make-version.ts'
 import { openKeyRing, openSecrets } from './credentials/open-secrets.ts'
 import type { NewSecret } from './credentials/provision.ts'
 import { SCHEMES } from './credentials/schemes/index.ts'
@@ -71,7 +72,7 @@ export interface App {
   reloadRefused(): void
   readonly secrets: SecretAdministration
   /** Stores a secret as the next version of its name. */
-  provision(secret: NewSecret): Promise<number>
+  provision(secret: NewSecret, terms?: Terms): Promise<number>
   readonly auditSearch: AuditSearch
   /** The callers and their keys, for operators. */
   readonly callers: CallerAdministration
@@ -253,8 +254,8 @@ export function createApp(config: Config, { log, clock = systemClock, reload }: 
     },
     reloadRefused: metrics.configRefused,
     secrets: secretAdministration,
-    provision: async (secret) => (await secretAdministration.set(secret)).version ?? 0,
     auditSearch: audit.search,
+    provision: async (secret, terms) => (await secretAdministration.set(secret, terms)).version ?? 0,
     async drain() {
       await face.drain(snapshot.config.listen.drainMs)
       await tokens.close()

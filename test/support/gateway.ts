@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { createApp } from '../../src/app.ts'
 import type { CallerAdministration } from '../../src/callers/administration.ts'
 import { loadConfig } from '../../src/config/load.ts'
+import type { Terms } from '../../src/credentials/make-version.ts'
 import type { NewSecret } from '../../src/credentials/provision.ts'
 import type { Clock } from '../../src/model/ports.ts'
 import { createLogger } from '../../src/telemetry/logger.ts'
@@ -54,7 +55,7 @@ export interface TestGateway {
   // biome-ignore lint/suspicious/noExplicitAny: audit records as they stand
   audit(): any[]
   metrics(): Promise<string>
-  provision(secret: NewSecret): Promise<number>
+  provision(secret: NewSecret, terms?: Terms): Promise<number>
   readonly callers: CallerAdministration
   /** Writes another configuration file, which nobody is told of. */
   rewrite(options: TestGatewayOptions): void
@@ -158,7 +159,7 @@ export async function startGateway(options: TestGatewayOptions): Promise<TestGat
         .filter((line) => line !== '' && !line.startsWith('{"kind":"block"'))
         .map(parseJson),
     metrics: async () => (await get('/metrics')).text,
-    provision: (secret) => app.provision(secret),
+    provision: (secret, terms) => app.provision(secret, terms),
     callers: app.callers,
     rewrite: (next) => void writeConfig(folder, next),
     async reload(next) {
