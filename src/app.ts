@@ -18,6 +18,7 @@ import { type Identities, openIdentities } from './callers/identities.ts'
 import type { Config } from './config/config.ts'
 import type { SecretAdministration } from './credentials/administer.ts'
 import type { SecretBook } from './credentials/book.ts'
+import { createKeyPools } from './credentials/key-pool.ts'
 import { createEphemeralKeyRing, type KeyRing } from './credentials/key-ring.ts'
 import type { Terms } from './credentials/make-version.ts'
 import { openKeyRing, openSecrets } from './credentials/open-secrets.ts'
@@ -43,6 +44,7 @@ import type { AuditLog, Clock, Routes } from './model/ports.ts'
 import { VERSION } from './model/version.ts'
 import { callStack, rehearsalStack } from './pipeline.ts'
 import { isGlobalUnicast } from './policy/address-rules.ts'
+import { restAfter } from './policy/key-cooldown.ts'
 import { createOverrides } from './policy/overrides.ts'
 import { planHop } from './policy/plan-hop.ts'
 import { createQuotas } from './policy/quota.ts'
@@ -145,8 +147,9 @@ export function createApp(config: Config, { log, clock = systemClock, reload }: 
   const tokens = createTokenExchange({ gateway: { call: (incoming) => gateway.call(incoming) }, mountedOn, clock })
   const shared = createSharedStates({ values: stores.tokens, sealer: texts, clock })
   const tokenPorts: TokenPorts = { clock, exchange: tokens.exchange, shared: shared.of, meter: metrics, log }
-  const attach = credentials({ secrets, schemes: SCHEMES, tokens: tokenPorts })
-  const pretend = credentials({ secrets, schemes: SCHEMES, tokens: rehearseTokens(tokenPorts, mountedOn) })
+  const held = { secrets, schemes: SCHEMES, openPool: createKeyPools({ clock, log, restAfter }) }
+  const attach = credentials({ ...held, tokens: tokenPorts })
+  const pretend = credentials({ ...held, tokens: rehearseTokens(tokenPorts, mountedOn) })
   const stackPorts: StackPorts = {
     clock,
     metrics,

@@ -9,6 +9,7 @@ import {
   type Injection,
   NO_INJECTION,
   type OpenCredential,
+  type OpenPool,
   type TokenPorts,
 } from '../model/credential-scheme.ts'
 import type { Dispatch, Layer } from '../model/dispatch.ts'
@@ -25,6 +26,7 @@ export interface CredentialPorts {
   readonly schemes: Readonly<Record<SecretScheme, CredentialScheme>>
   /** For credentials that must be obtained first. */
   readonly tokens: TokenPorts
+  readonly openPool: OpenPool
 }
 
 type StoredChoice = Extract<CredentialChoice, { kind: 'stored' }>
@@ -36,33 +38,43 @@ interface Held {
   readonly secret: Secret | null
 }
 
-export function credentials({ secrets, schemes, tokens }: CredentialPorts): Layer {
+export function credentials({ secrets, schemes, tokens, openPool }: CredentialPorts): Layer {
   const { clock } = tokens
   // Keyed by identity: a new version is a new object, and what nobody holds any more is forgotten by itself.
   const opened = new WeakMap<Secret | GivenAuth, OpenCredential>()
-  const open = (key: Secret | GivenAuth, scheme: SecretScheme, values: Readonly<Record<string, string>>): OpenCredential => {
+  const open = <K extends Secret | GivenAuth>(key: K, make: (key: K) => OpenCredential): OpenCredential => {
     const known = opened.get(key)
     if (known) return known
-    const fresh = schemes[scheme].open(values)
+    const fresh = make(key)
     opened.set(key, fresh)
     return fresh
   }
-  const openGiven = (auth: GivenAuth): Held => ({ credential: open(auth, auth.type, auth), secret: null })
+  const makeStored = (secret: Secret): OpenCredential => {
+    const { scheme, values, pool } = secret
+    return pool
+      ? openPool(
+          secret,
+          pool.members.map((member) => schemes[scheme].open(member)),
+        )
+      : schemes[scheme].open(values)
+  }
+  const makeGiven = (auth: GivenAuth): OpenCredential => schemes[auth.type].open(auth)
+  const openGiven = (auth: GivenAuth): Held => ({ credential: open(auth, makeGiven), secret: null })
   const openStored = (secret: Secret, request: HopRequest, context: CallContext): Held => {
     if (schemes[secret.scheme].place !== 'request') throw wrongPlace(secret, request)
     refuseMisplaced(secret, request)
-    context.trail.credential = inOnePiece(secret.name, '@', String(secret.version))
-    return { credential: open(secret, secret.scheme, secret.values), secret }
+    context.trail.credential = nameOf(secret, null)
+    return { credential: open(secret, makeStored), secret }
   }
   const find = (choice: StoredChoice, request: HopRequest, context: CallContext): Secret | Promise<Secret> => {
     refuseUnsafe(choice, request)
     return secrets.find(choice.name, useOf(request, context))
   }
-  const obtain = ({ credential, secret }: Held, context: CallContext): Promise<void> | null => {
+  const obtain = ({ credential, secret }: Held, request: HopRequest, context: CallContext): Promise<void> | null => {
     if (!credential.obtain || secret === null) return null
     const { requestId, cancellation, trail } = context
     const { name, version } = secret
-    const shared = credential.obtain({ credential: name, version, member: null, requestId, ports: tokens })
+    const shared = credential.obtain({ credential: name, version, member: null, requestId, ports: tokens }, request)
     if (!shared) return null
     const from = clock.now()
     return unlessCancelled(shared, cancellation).finally(() => trail.waited(clock.now() - from, 'renewed credential'))
@@ -70,10 +82,11 @@ export function credentials({ secrets, schemes, tokens }: CredentialPorts): Laye
 
   /** Obtained where it must be, then injected and sent; once for each time that the request goes out. */
   const sendWith = async (held: Held, request: HopRequest, next: Dispatch, context: CallContext): Promise<UpstreamResponse> => {
-    const { credential } = held
-    const obtained = obtain(held, context)
+    const { credential, secret } = held
+    const obtained = obtain(held, request, context)
     if (obtained) await obtained
     const injection = credential.inject(request)
+    if (injection.member !== undefined && secret !== null) context.trail.credential = nameOf(secret, injection.member)
     try {
       return await cleaned(send(request, injection, next, context), credential, request)
     } catch (error) {
@@ -122,6 +135,10 @@ export function credentials({ secrets, schemes, tokens }: CredentialPorts): Laye
     return response.status === 401 ? attachOther({ refused: secret, response }, bare, next, context) : response
   }
 }
+
+/** As the trail tells it; `member`: of a pool. */
+const nameOf = ({ name, version }: Secret, member: number | null): string =>
+  member === null ? inOnePiece(name, '@', String(version)) : inOnePiece(name, '@', `${version}#${member}`)
 
 const useOf = (request: HopRequest, context: CallContext): SecretUse => ({
   origin: request.url.origin,

@@ -2,7 +2,7 @@
 // Which secret, for whom and where to is not decided here.
 import type { Sent } from '../errors/gateway-error.ts'
 import type { HopRequest } from './hop.ts'
-import type { Clock, Logger, Meter, SecretScheme } from './ports.ts'
+import type { Clock, Logger, Meter, Secret, SecretScheme } from './ports.ts'
 import type { PreparedUrl } from './prepared-request.ts'
 import type { UpstreamResponse } from './upstream-response.ts'
 
@@ -28,6 +28,8 @@ export interface Injection {
   readonly query: { readonly name: string; readonly value: string } | null
   /** Takes the place of the request's own URL and body; absent: they stay. */
   readonly rewritten?: Rewriting
+  /** Which of a pool's keys it is, from 1; absent: there is just the one. */
+  readonly member?: number
 }
 
 export const NO_INJECTION: Injection = { headers: [], query: null }
@@ -106,7 +108,7 @@ export interface OpenCredential {
    * Absent: it is always at hand. Else asked before each `inject`. null: it is at hand now; else resolves when it is, one
    * errand serving all who wait, and rejects with CredentialUnavailable. It does not end with the call that it was begun for.
    */
-  obtain?(errand: Errand): Promise<void> | null
+  obtain?(errand: Errand, request: HopRequest): Promise<void> | null
   /** Asked exactly once per request sent. */
   inject(request: HopRequest): Injection
   /**
@@ -116,6 +118,25 @@ export interface OpenCredential {
   cleanHeaders?(rawHeaders: readonly string[], request: HopRequest): readonly string[]
   /** null: nothing follows from any answer. */
   readonly dialogue: Dialogue | null
+}
+
+/** Several keys behind one name, as one credential. `members`: one for each of `secret.pool`, in its order. */
+export type OpenPool = (secret: Secret, members: readonly OpenCredential[]) => OpenCredential
+
+/** An answer that a key may be the cause of. */
+export interface KeyRefusal {
+  readonly status: 401 | 429
+  readonly rawHeaders: readonly string[]
+  /** In a row with this one, from 1. */
+  readonly refusals: number
+  /** Wall clock, ms since 1970. */
+  readonly date: number
+}
+
+/** How long a key is set aside. */
+export interface KeyRest {
+  readonly ms: number
+  readonly because: string
 }
 
 export interface CredentialScheme {

@@ -218,7 +218,7 @@ function call({ everKept }: World, replica: Replica, refused: boolean): Promise<
     if (refused) credential.dialogue?.heard(request, aResponse({ status: 401 }), 0)
     return 'went'
   }
-  const obtained = credential.obtain?.(errand) ?? null
+  const obtained = credential.obtain?.(errand, aRequest()) ?? null
   if (obtained === null) return Promise.resolve(send())
   return obtained.then(send, (error: unknown) => {
     if (error instanceof GatewayError && error.type === 'CredentialUnavailable') return 'refused' as const

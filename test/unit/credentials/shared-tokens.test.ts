@@ -71,7 +71,7 @@ function scene(open: () => OpenCredential = byAsking) {
     const errand = anErrand(tokenPorts({ clock, exchange, meter, shared }), over)
     return {
       close,
-      obtain: () => Promise.resolve(credential.obtain?.(errand) ?? null),
+      obtain: () => Promise.resolve(credential.obtain?.(errand, aRequest()) ?? null),
       sent: () => credential.inject(aRequest()).headers[0]?.value,
       /** Sends it, and is answered with a 401. */
       refused() {

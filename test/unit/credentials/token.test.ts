@@ -38,10 +38,10 @@ function scene(compose: () => TokenRequest | Promise<TokenRequest> = () => REQUE
     asked,
     meter,
     logged,
-    obtain: () => credential.obtain?.(errand) ?? null,
+    obtain: () => credential.obtain?.(errand, aRequest()) ?? null,
     /** Waits for what is under way, the n-th request answered with token `t{n}`. */
     async get(fields: object = { expires_in: 3600 }): Promise<void> {
-      const waited = credential.obtain?.(errand)
+      const waited = credential.obtain?.(errand, aRequest())
       await settle()
       await asked.at(-1)?.(answer({ access_token: `t${asked.length}`, token_type: 'Bearer', ...fields }))
       await waited

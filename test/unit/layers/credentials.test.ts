@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
 import { parseChallenges } from '../../../src/credentials/challenge.ts'
+import { createKeyPools } from '../../../src/credentials/key-pool.ts'
 import { SCHEMES } from '../../../src/credentials/schemes/index.ts'
 import { GatewayError } from '../../../src/errors/gateway-error.ts'
 import { credentials } from '../../../src/layers/credentials.ts'
@@ -12,10 +13,13 @@ import { getHeader, type HeaderList } from '../../../src/model/header-list.ts'
 import type { CredentialChoice, HopRequest } from '../../../src/model/hop.ts'
 import type { CookieJar, Secret, Secrets, SecretVersions } from '../../../src/model/ports.ts'
 import type { UpstreamResponse } from '../../../src/model/upstream-response.ts'
+import { restAfter } from '../../../src/policy/key-cooldown.ts'
 import { aContext, aJar, anAdapter, aPlan, aRequest, aResponse, aUrl } from '../../support/builders.ts'
 import { certificates } from '../../support/certificates.ts'
 import { createFakeClock } from '../../support/fake-clock.ts'
 import { tokenPorts } from '../../support/token-ports.ts'
+
+const openPool = createKeyPools({ clock: createFakeClock(), log: { log() {} }, restAfter })
 
 const STORED: CredentialChoice = { kind: 'stored', name: 'github', from: 'adapter' }
 
@@ -37,11 +41,13 @@ function aLayer(
   answers: (UpstreamResponse | ((request: HopRequest) => UpstreamResponse))[] = [],
 ) {
   const sent: HopRequest[] = []
-  const dispatch = credentials({ secrets: { ...alone, ...secrets }, schemes: SCHEMES, tokens: tokenPorts() })(async (request) => {
-    sent.push(request)
-    const answer = answers.shift() ?? aResponse()
-    return typeof answer === 'function' ? answer(request) : answer
-  })
+  const dispatch = credentials({ secrets: { ...alone, ...secrets }, schemes: SCHEMES, openPool, tokens: tokenPorts() })(
+    async (request) => {
+      sent.push(request)
+      const answer = answers.shift() ?? aResponse()
+      return typeof answer === 'function' ? answer(request) : answer
+    },
+  )
   return { sent, dispatch }
 }
 
@@ -372,7 +378,7 @@ describe('a credential that must be obtained', () => {
         asked.push({ on, give })
       })
     const sent: (string | undefined)[] = []
-    const layer = credentials({ secrets: holding(secret), schemes: SCHEMES, tokens: tokenPorts({ clock, exchange }) })
+    const layer = credentials({ secrets: holding(secret), schemes: SCHEMES, openPool, tokens: tokenPorts({ clock, exchange }) })
     const dispatch = layer(async ({ headers }) => {
       sent.push(getHeader(headers, 'authorization'))
       return answers.shift() ?? aResponse()

@@ -75,7 +75,7 @@ const ERRAND: Errand = anErrand(
 /** Opened, and ready to be injected. */
 async function ready(scheme: SecretScheme, values: Readonly<Record<string, string>>): Promise<OpenCredential> {
   const credential = SCHEMES[scheme].open(values)
-  await credential.obtain?.(ERRAND)
+  await credential.obtain?.(ERRAND, aRequest())
   return credential
 }
 
