@@ -3,6 +3,8 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { DASHBOARDS, grafanaJson } from '../deploy/observability/dashboards.ts'
 import { buildConfigDocs, buildConfigSchema } from '../src/config/publish.ts'
+import type { Scheme } from '../src/credentials/scheme.ts'
+import { SCHEMES } from '../src/credentials/schemes/index.ts'
 import { buildOpenApi } from '../src/descriptor/openapi.ts'
 import { CATALOGUE, type CatalogueRow } from '../src/errors/catalogue.ts'
 import { VERSION } from '../src/model/version.ts'
@@ -45,12 +47,34 @@ function observability(): [path: string, content: string][] {
   ]
 }
 
+/** The page with what stands between its marks written anew. */
+function credentialsDocs(page: string): string {
+  const schemes = Object.values(SCHEMES)
+  const valuesOf = ({ fields, optional, named }: Scheme): string => {
+    if (named) return 'any names, such as token'
+    const required = fields.filter((field) => !optional.has(field)).join(', ')
+    return optional.size === 0 ? required : `${required}; ${fields.filter((field) => optional.has(field)).join(', ')}`
+  }
+  const rows = schemes.map((scheme) => `| \`${scheme.name}\` | ${valuesOf(scheme)} | ${scheme.about} |`)
+  const examples = schemes.map(({ name, example }) => `| \`${name}\` | \`${JSON.stringify(example)}\` |`)
+  const withSchemes = withSection(page, 'schemes', ['| scheme | values | what it does |', '|---|---|---|', ...rows])
+  return withSection(withSchemes, 'examples', ['| scheme | values |', '|---|---|', ...examples])
+}
+
+function withSection(page: string, mark: string, lines: readonly string[]): string {
+  const [begin, end] = [`<!-- ${mark}: written by \`npm run docs\` -->`, `<!-- end of ${mark} -->`]
+  const [before, after] = [page.indexOf(begin), page.indexOf(end)]
+  if (before < 0 || after < before) throw new Error(`the marks of "${mark}" are missing`)
+  return [page.slice(0, before), begin, '\n', lines.join('\n'), '\n', page.slice(after)].join('')
+}
+
 /** Path from the root → content. */
 export function generate(): Map<string, string> {
   return new Map([
     ['openapi.json', json(buildOpenApi(VERSION))],
     ['config/schema.json', json(buildConfigSchema())],
     ['docs/configuration.md', buildConfigDocs()],
+    ['docs/credentials.md', credentialsDocs(readFileSync(join(ROOT, 'docs/credentials.md'), 'utf8'))],
     ['docs/errors.md', errorsDocs()],
     ['docs/metrics.md', buildMetricsDocs()],
     ...observability(),

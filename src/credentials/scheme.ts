@@ -9,6 +9,10 @@ type Fields = Readonly<Record<string, z.ZodType<string>>>
 type Values<F extends Fields> = { readonly [K in keyof F]: z.output<F[K]> }
 
 export interface Scheme extends CredentialScheme {
+  /** What it does, for the documentation. */
+  readonly about: string
+  /** Values as they are given, what is secret left out; for the documentation. */
+  readonly example: Readonly<Record<string, string>>
   /** Every value is a string; unknown keys are not taken. */
   readonly values: z.ZodType<Record<string, string>>
   /** The values' names in the order in which a person is asked for them. */
@@ -22,6 +26,8 @@ export interface Scheme extends CredentialScheme {
 export function defineScheme<F extends Fields>(definition: {
   readonly name: SecretScheme
   readonly place: CredentialScheme['place']
+  readonly about: string
+  readonly example: { readonly [K in keyof F]?: string }
   readonly fields: F
   /** Doubts about the values together; a message for people, or null. */
   readonly refuse?: (values: Values<F>) => string | null
@@ -38,6 +44,8 @@ export function defineScheme<F extends Fields>(definition: {
   return {
     name: definition.name,
     place: definition.place,
+    about: definition.about,
+    example: definition.example as Readonly<Record<string, string>>,
     values,
     fields,
     optional,
@@ -49,6 +57,12 @@ export function defineScheme<F extends Fields>(definition: {
       return definition.open(checked.data as Values<F>)
     },
   }
+}
+
+/** For examples. */
+export const PEM_EXAMPLE = {
+  certificate: '-----BEGIN CERTIFICATE-----\n…\n-----END CERTIFICATE-----\n',
+  key: '-----BEGIN PRIVATE KEY-----\n…\n-----END PRIVATE KEY-----\n',
 }
 
 /** "token: must not be empty; name: …". The messages are ours and hold no value. */

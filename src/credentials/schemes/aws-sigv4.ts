@@ -30,6 +30,8 @@ export function createAwsSigV4(now: () => number = Date.now): Scheme {
   return defineScheme({
     name: 'aws-sigv4',
     place: 'request',
+    about: "AWS Signature Version 4 in the `Authorization` header, the body's hash in it",
+    example: { accessKeyId: 'AKIDEXAMPLE', secretAccessKey: '…', region: 'eu-west-1', service: 's3' },
     fields: {
       accessKeyId: scopeWord,
       secretAccessKey: headerValue.min(1, 'must not be empty'),

@@ -5,6 +5,8 @@ import { staticHeader } from '../static-injection.ts'
 export const bearer = defineScheme({
   name: 'bearer',
   place: 'request',
+  about: '`Authorization: Bearer` (RFC 6750)',
+  example: { token: '…' },
   fields: { token: headerValue.min(1, 'must not be empty') },
   open: ({ token }) => staticHeader('Authorization', `Bearer ${token}`, 'Bearer ***'),
 })

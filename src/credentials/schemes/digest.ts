@@ -25,6 +25,9 @@ export function createDigest(newCnonce: () => string = () => randomBytes(8).toSt
   return defineScheme({
     name: 'digest',
     place: 'request',
+    about:
+      'answers a 401: MD5, SHA-256, SHA-512-256, SHA-512, `-sess`, auth and auth-int (RFC 7616); keeps its nonce between calls',
+    example: { username: 'billing', password: '…' },
     fields: { username: plainText, password: anyText },
     open: ({ username, password }) => openDigest(username, password, newCnonce),
   })

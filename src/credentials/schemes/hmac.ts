@@ -58,6 +58,12 @@ export function createHmacScheme(chances: HmacChances): Scheme {
   return defineScheme({
     name: 'hmac',
     place: 'request',
+    about: 'a keyed hash over a template, in headers or parameters made from templates',
+    example: {
+      key: '…',
+      text: '{timestamp}.{body}',
+      headers: 'X-Signature: t={timestamp},v1={signature}',
+    },
     fields: {
       key: anyText.min(1, 'must not be empty'),
       keyEncoding: oneOf('utf8', 'hex', 'base64'),

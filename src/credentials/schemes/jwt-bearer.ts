@@ -5,7 +5,7 @@ import { SignJWT } from 'jose'
 import type { TokenRequest } from '../../model/credential-scheme.ts'
 import type { Clock } from '../../model/ports.ts'
 import { renewByAsking } from '../renew-by-asking.ts'
-import { anyText, defineScheme, oneOf, optional, plainText } from '../scheme.ts'
+import { anyText, defineScheme, oneOf, optional, PEM_EXAMPLE, plainText } from '../scheme.ts'
 import { openTokenCredential } from '../token.ts'
 import { audience, extraParams, formOf, scope, tokenUrl } from '../token-fields.ts'
 
@@ -37,6 +37,8 @@ interface Assertion {
 export const jwtBearer = defineScheme({
   name: 'jwt-bearer',
   place: 'request',
+  about: 'an access token for an assertion signed with a key (PEM, RFC 7523), as `Authorization: Bearer`',
+  example: { tokenUrl: 'https://login.crm.example/oauth/token', issuer: 'billing', key: PEM_EXAMPLE.key, algorithm: 'ES256' },
   fields: {
     tokenUrl,
     issuer: plainText.min(1, 'must not be empty'),

@@ -8,6 +8,8 @@ import { audience, clientAuthentication, extraParams, formOf, scope, tokenUrl } 
 export const oauth2ClientCredentials = defineScheme({
   name: 'oauth2-client-credentials',
   place: 'request',
+  about: 'an access token of RFC 6749 §4.4, as `Authorization: Bearer`',
+  example: { tokenUrl: 'https://login.crm.example/oauth/token', clientId: 'billing', clientSecret: '…', scope: 'read' },
   fields: {
     tokenUrl,
     clientId: plainText.min(1, 'must not be empty'),

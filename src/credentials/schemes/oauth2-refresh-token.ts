@@ -9,6 +9,8 @@ import { clientAuthentication, formOf, scope, tokenUrl } from '../token-fields.t
 export const oauth2RefreshToken = defineScheme({
   name: 'oauth2-refresh-token',
   place: 'request',
+  about: 'an access token for what somebody has granted once (RFC 6749 §6), as `Authorization: Bearer`',
+  example: { tokenUrl: 'https://login.crm.example/oauth/token', clientId: 'billing', refreshToken: '…', clientSecret: '…' },
   fields: {
     tokenUrl,
     clientId: plainText.min(1, 'must not be empty'),

@@ -27,6 +27,8 @@ const values = z
 export const placeholder: Scheme = {
   name: 'placeholder',
   place: 'request',
+  about: "goes where the adapter's `credentials` say: a path, JSON body, query or header",
+  example: { token: '…' },
   values,
   fields: ['value'],
   named: true,

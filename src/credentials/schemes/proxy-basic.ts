@@ -7,6 +7,8 @@ import { staticHeader } from '../static-injection.ts'
 export const proxyBasic = defineScheme({
   name: 'proxy-basic',
   place: 'proxy',
+  about: "`Proxy-Authorization` toward an adapter's `proxy`, and nowhere else",
+  example: { username: 'egress', password: '…' },
   fields: { username: anyText, password: anyText },
   open: ({ username, password }) => staticHeader('Proxy-Authorization', basicCredentials(username, password), 'Basic ***'),
 })

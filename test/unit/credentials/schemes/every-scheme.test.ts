@@ -1,15 +1,14 @@
 // What each scheme puts into a request, what it shows instead, and what it refuses; and what holds for all of them.
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import fc from 'fast-check'
 import { SCHEMES } from '../../../../src/credentials/schemes/index.ts'
 import { GatewayError } from '../../../../src/errors/gateway-error.ts'
-import type { Errand, Injection, OpenCredential } from '../../../../src/model/credential-scheme.ts'
+import type { Injection } from '../../../../src/model/credential-scheme.ts'
 import type { SecretScheme } from '../../../../src/model/ports.ts'
-import { anAdapter, aPlan, aRequest } from '../../../support/builders.ts'
-import { CANARY_TOKEN, findCanaries } from '../../../support/canary.ts'
+import { credentialSchemeSuite } from '../../../suites/credential-scheme.ts'
+import { aRequest } from '../../../support/builders.ts'
+import { CANARY_TOKEN } from '../../../support/canary.ts'
 import { certificates } from '../../../support/certificates.ts'
-import { anErrand, tokenPorts } from '../../../support/token-ports.ts'
 
 const {
   client: { ...TRUSTED },
@@ -53,30 +52,6 @@ const WHOLE: Readonly<Record<SecretScheme, Readonly<Record<string, string>>>> = 
     ...{ subject: 's', audience: 'a', use: 'grant', scope: 'a b', params: 'resource=y' },
   },
   placeholder: { value: CANARY_TOKEN },
-}
-
-/** Under an adapter that says where values go, for the scheme that leaves it to that. */
-const PLAN = aPlan({
-  adapter: anAdapter({
-    credentials: 'it',
-    placement: { path: '/k{value}/**', query: [['k', '{value}']], headers: [['X-Key', 'Key {value}']], body: [] },
-  }),
-  credential: { kind: 'stored', name: 'it', from: 'adapter' },
-})
-
-const ERRAND: Errand = anErrand(
-  tokenPorts({
-    async exchange() {
-      return { kind: 'answer', status: 200, body: Buffer.from(JSON.stringify({ access_token: CANARY_TOKEN })) }
-    },
-  }),
-)
-
-/** Opened, and ready to be injected. */
-async function ready(scheme: SecretScheme, values: Readonly<Record<string, string>>): Promise<OpenCredential> {
-  const credential = SCHEMES[scheme].open(values)
-  await credential.obtain?.(ERRAND, aRequest())
-  return credential
 }
 
 const authorization = (value: string, masked: string): Injection => ({
@@ -207,64 +182,8 @@ describe('what is refused, without repeating it', () => {
     )
 })
 
-const NOT_PEM = (Object.keys(SCHEMES) as SecretScheme[]).filter((scheme) => scheme !== 'mtls' && scheme !== 'jwt-bearer')
-
-describe('every scheme', () => {
-  test('is in the list under its own name, with a field at least', () => {
-    for (const [name, scheme] of Object.entries(SCHEMES)) {
-      assert.equal(scheme.name, name)
-      assert.ok(scheme.fields.length > 0)
-    }
-  })
-
-  for (const scheme of Object.values(SCHEMES)) {
-    const values = WHOLE[scheme.name]
-
-    test(`${scheme.name} takes its fields, and no value that it does not know`, () => {
-      assert.deepEqual(Object.keys(values).sort(), [...scheme.fields].sort())
-      assert.equal(scheme.values.safeParse(values).success, true)
-      assert.equal(scheme.values.safeParse({ ...values, extra: 'x' }).success, scheme.named === true)
-    })
-
-    test(`${scheme.name} opens without what is optional, absent or empty, and not without the rest`, () => {
-      for (const field of scheme.fields) {
-        const { [field]: _left, ...rest } = values
-        // Without its algorithm the key would be one of another kind.
-        if (scheme.name === 'jwt-bearer' && field === 'algorithm') continue
-        assert.equal(scheme.values.safeParse(rest).success, scheme.optional.has(field), field)
-        if (scheme.optional.has(field)) assert.equal(scheme.values.safeParse({ ...values, [field]: '' }).success, true, field)
-      }
-    })
-
-    test(`${scheme.name} injects header text at each try, and shows nothing of it`, async () => {
-      const credential = await ready(scheme.name, values)
-      for (const body of [null, Buffer.from('x')]) {
-        const { headers } = credential.inject(aRequest({ method: body ? 'POST' : 'GET', body, plan: PLAN }))
-        for (const { name, value, masked } of headers) {
-          assert.match(name, /^[A-Za-z0-9-]+$/)
-          assert.match(value, /^[\t\x20-\x7e\x80-\xff]*$/)
-          assert.match(masked, /(?:^|^[A-Z0-9a-z-]+ )\*\*\*$/)
-        }
-        assert.deepEqual(findCanaries(JSON.stringify(headers.map(({ name, masked }) => [name, masked]))), [])
-      }
-    })
-  }
-
-  test('either refuses values or injects header text', () => {
-    const text = fc.string({
-      unit: fc.oneof(fc.constantFrom('\r', '\n', '\0', ' ', '€', 'é', '"', '\\', 'a'), fc.string({ minLength: 1, maxLength: 1 })),
-    })
-    return fc.assert(
-      fc.asyncProperty(fc.constantFrom(...NOT_PEM), fc.nat(), text, async (scheme, at, given) => {
-        const { fields } = SCHEMES[scheme]
-        try {
-          const credential = await ready(scheme, { ...WHOLE[scheme], [fields[at % fields.length] ?? '']: given })
-          for (const { value } of credential.inject(aRequest({ plan: PLAN })).headers)
-            assert.match(value, /^[\t\x20-\x7e\x80-\xff]*$/)
-        } catch (error) {
-          if (!(error instanceof GatewayError)) throw error
-        }
-      }),
-    )
-  })
+test('every scheme is in the list under its own name', () => {
+  for (const [name, scheme] of Object.entries(SCHEMES)) assert.equal(scheme.name, name)
 })
+
+for (const scheme of Object.values(SCHEMES)) credentialSchemeSuite(scheme, WHOLE[scheme.name])
