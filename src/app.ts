@@ -203,6 +203,7 @@ export function createApp(config: Config, { log, clock = systemClock, reload }: 
       config: () => snapshot.config,
       reload,
       samples: () => pool.samples(),
+      trail: audit.search,
       sessions: createSessionList(jars, sessionIndex),
     }),
   })

@@ -25,7 +25,7 @@ interface Stage {
 }
 
 /** Every operation as this file sees it; the table holds their types together. */
-type Operate = (input: unknown, who: string) => Promise<unknown> | unknown
+type Operate = (input: unknown, whoOrFormat: string | null) => Promise<unknown> | unknown
 
 export function createAdministration({ audit, log, meter, operations }: AdministrationPorts): Administration {
   /** An act that changes something has two records of one id; a refusal has one. */
@@ -66,15 +66,17 @@ export function createAdministration({ audit, log, meter, operations }: Administ
       : undefined
     if (entrance === undefined) throw new GatewayError('NotFound', 'There is no such admin entrance; /docs lists them.')
     const operate = operations[ask.operation as AdminOperation] as Operate
+    const format = entrance.formats?.find((known) => ask.accept.includes(known)) ?? null
     let made: unknown
     try {
       if (!ask.caller.admin) throw withoutRights(ask.caller.name)
-      made = await operate(readInput(entrance, ask), ask.caller.name)
+      made = await operate(readInput(entrance, ask), entrance.formats ? format : ask.caller.name)
     } catch (thrown) {
       const error = asGatewayError(thrown, ask, log)
       if (entrance.changes || error.type === 'Forbidden') await record(ask, { error: error.type, detail: {} })
       throw error
     }
+    if (entrance.formats) return made as AdminReply
     return { json: entrance.changes ? await carryOut(ask, made as Deed<unknown>) : made }
   }
 

@@ -16,6 +16,8 @@ export interface AdminEntrance {
   /** Noun and deed, as the audit trail has it. */
   readonly act: string
   readonly changes: boolean
+  /** Beside JSON, by Accept: everything at once, written as it is found. */
+  readonly formats?: readonly string[]
 }
 
 export const ADMIN_ENTRANCES = {
@@ -152,6 +154,18 @@ export const ADMIN_ENTRANCES = {
     answer: shapes.forgottenSchema,
     act: 'session.delete',
     changes: true,
+  },
+  searchAudit: {
+    method: 'GET',
+    path: '/v1/admin/audit',
+    summary: 'Search the audit trail',
+    description:
+      'All that is given has to hold. In pages; with Accept: application/x-ndjson or text/csv everything that matches, oldest first, as it is found.',
+    query: shapes.auditQuerySchema,
+    answer: shapes.auditPageSchema,
+    act: 'audit.search',
+    changes: false,
+    formats: ['application/x-ndjson', 'text/csv'],
   },
   getConfig: {
     method: 'GET',

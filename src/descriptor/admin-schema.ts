@@ -296,6 +296,100 @@ export const sessionsSchema = z.strictObject({
 
 export const forgottenSchema = z.strictObject({ caller: z.string(), name: z.string(), deleted: z.literal(true) })
 
+const STATUS_CLASSES = ['1xx', '2xx', '3xx', '4xx', '5xx', 'none'] as const
+const STATUS_FAULT = `must be a status, or one of ${STATUS_CLASSES.join(', ')}`
+const LIMIT_FAULT = 'must be a whole number from 1 to 1000'
+
+/** A query has texts alone: a bare number of ms is one too. */
+const durationText = z
+  .string()
+  .transform((text) => (/^\d{1,15}$/.test(text) ? Number(text) : text))
+  .pipe(durationSchema)
+
+export const auditQuerySchema = z.strictObject({
+  from: instantGiven.optional().describe('That instant and later.'),
+  to: instantGiven.optional().describe('Before that instant.'),
+  caller: z.string().optional().describe('Who called; of an act, who did it.'),
+  adapter: z.string().optional().describe('Whose policy applied.'),
+  host: z.string().optional().describe('Of any hop; with its port where that is not the usual one.'),
+  status: z
+    .union(
+      [
+        z.enum(STATUS_CLASSES),
+        z
+          .string()
+          .regex(/^[1-9]\d\d$/)
+          .transform(Number),
+      ],
+      { error: STATUS_FAULT },
+    )
+    .optional()
+    .describe("The upstream's status, its class such as 5xx, or none."),
+  error: z.string().optional().describe('error.type; any: it failed; none: it did not.'),
+  tag: z.array(z.string()).optional().describe('name or name=value; may be repeated.'),
+  requestId: z.string().optional().describe('X-Request-Id of the call.'),
+  credential: z.string().optional().describe('A name, or name@version; also finds the acts on that secret.'),
+  minDuration: durationText.optional().describe('Calls that took so long or longer: 2s, or ms.'),
+  kind: z.enum(['call', 'act', 'note'], { error: 'must be call, act or note' }).optional(),
+  order: z
+    .enum(['newest', 'oldest'], { error: 'must be newest or oldest' })
+    .optional()
+    .describe('Which comes first. Default: newest.'),
+  limit: z
+    .string()
+    .regex(/^(?:[1-9]\d{0,2}|1000)$/, { error: LIMIT_FAULT })
+    .transform(Number)
+    .optional()
+    .describe('Records of a page: 1-1000, default 100.'),
+  cursor: z.string().optional().describe('`nextCursor` of the page before.'),
+})
+
+const place = {
+  chain: z.string().describe('The chain it stands in,'),
+  seq: count.describe('and its number there.'),
+  at: instantShown,
+}
+
+export const auditRecordSchema = z
+  .discriminatedUnion('kind', [
+    z
+      .looseObject({
+        kind: z.literal('call'),
+        ...place,
+        id: z.string().describe('The request id.'),
+        caller: z.string(),
+        method: z.string().nullable(),
+        url: z.string().nullable().describe('Query values masked.'),
+        adapter: z.string().nullable(),
+        credential: z.string().nullable().describe('A name and a version.'),
+        tags: z.record(z.string(), z.string()),
+        endedAt: instantShown.nullable().describe('null: under way, or lost.'),
+        status: z.int().nullable(),
+        error: z.string().nullable(),
+        attempts: z.array(z.looseObject({})),
+      })
+      .describe('A call, its intent and its result as one.'),
+    z
+      .looseObject({
+        kind: z.literal('act'),
+        ...place,
+        who: z.string(),
+        via: z.enum(['admin', 'cli']),
+        act: z.string(),
+        subject: z.string().nullable(),
+        error: z.string().nullable(),
+        detail: z.record(z.string(), z.unknown()),
+      })
+      .describe('Something that an operator did, or tried to do.'),
+    z.looseObject({ kind: z.literal('note'), ...place, note: z.string() }).describe('What the trail says of itself.'),
+  ])
+  .describe('What was found in the audit trail.')
+
+export const auditPageSchema = z.strictObject({
+  records: z.array(auditRecordSchema),
+  nextCursor: z.string().nullable().describe('null: that was the last page.'),
+})
+
 const LEVELS = ['debug', 'info', 'warn', 'error', 'fatal'] as const
 
 export const logLevelBodySchema = z

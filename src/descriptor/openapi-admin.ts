@@ -27,6 +27,8 @@ export const ADMIN_COMPONENTS = {
   Session: shapes.sessionSchema,
   Sessions: shapes.sessionsSchema,
   DeletedSession: shapes.forgottenSchema,
+  AuditRecord: shapes.auditRecordSchema,
+  AuditPage: shapes.auditPageSchema,
   EffectiveConfig: shapes.configSchema,
   ReloadConfig: shapes.reloadBodySchema,
   ConfigChange: shapes.reloadSchema,
@@ -58,10 +60,17 @@ export function adminPaths(): Record<string, Record<string, object>> {
       ...(description === undefined ? {} : { description }),
       parameters: [{ $ref: '#/components/parameters/RequestId' }, ...namesOf(path), ...queryOf(entrance)],
       ...(body === undefined ? {} : { requestBody: { content: content(body) } }),
-      responses: { 200: { description: 'Done.', headers: requestId, content: content(answer) }, ...failures(entrance) },
+      responses: {
+        200: { description: 'Done.', headers: requestId, content: { ...content(answer), ...texts(entrance) } },
+        ...failures(entrance),
+      },
     }
   }
   return paths
+}
+
+function texts({ formats = [] }: AdminEntrance): object {
+  return Object.fromEntries(formats.map((format) => [format, { schema: { type: 'string' } }]))
 }
 
 function namesOf(path: string): object[] {
@@ -74,7 +83,8 @@ function queryOf({ query }: AdminEntrance): object[] {
   const { properties = {}, required = [] } = z.toJSONSchema(query, { io: 'input' })
   return Object.entries(properties).map(([name, property]) => {
     const { description, ...schema } = property as z.core.JSONSchema.JSONSchema
-    return { name, in: 'query', required: required.includes(name), description, schema }
+    const told = description === undefined ? {} : { description }
+    return { name, in: 'query', required: required.includes(name), ...told, schema }
   })
 }
 

@@ -15,19 +15,30 @@ export function readAdminBody<T>(schema: z.ZodType<T>, bytes: Buffer): T {
   return judge(schema, plainObject(root), faults)
 }
 
-/** The query's text, without its question mark. A name may come once. */
+/** The query's text, without its question mark. A name may come once, or as often as its list is long. */
 export function readAdminQuery<T>(schema: z.ZodType<T>, query: string): T {
   const faults = createFaults()
   const given: Record<string, unknown> = {}
   for (const [name, value] of new URLSearchParams(query)) {
-    if (Object.hasOwn(given, name)) faults.add(jsonPointer([name]), 'is given twice')
-    define(given, name, value)
+    const before = Object.hasOwn(given, name) ? given[name] : undefined
+    if (takesList(schema, name)) define(given, name, [...((before as string[] | undefined) ?? []), value])
+    else define(given, name, value)
+    if (before !== undefined && !takesList(schema, name)) faults.add(jsonPointer([name]), 'is given twice')
   }
   return judge(schema, given, faults)
 }
 
+function shapeOf(schema: z.ZodType): Readonly<Record<string, z.ZodType>> {
+  return 'shape' in schema ? (schema.shape as Readonly<Record<string, z.ZodType>>) : {}
+}
+
+function takesList(schema: z.ZodType, name: string): boolean {
+  const shape = shapeOf(schema)
+  return Object.hasOwn(shape, name) && (shape[name]?.safeParse([]).success ?? false)
+}
+
 function judge<T>(schema: z.ZodType<T>, given: Record<string, unknown>, faults: Faults): T {
-  const shape = 'shape' in schema ? (schema.shape as Readonly<Record<string, z.ZodType>>) : {}
+  const shape = shapeOf(schema)
   for (const [name, value] of Object.entries(given))
     if (value === null && Object.hasOwn(shape, name) && !takesNull(shape[name])) delete given[name]
   const outcome = schema.safeParse(given)

@@ -10,12 +10,20 @@ export interface AdminAsk {
   readonly params: Readonly<Record<string, string>>
   /** Without the question mark. */
   readonly query: string
+  /** Accept of the request; empty: none. */
+  readonly accept: string
   /** Empty where there is none. */
   readonly body: Buffer
 }
 
-export interface AdminReply {
-  readonly json: unknown
+/** A whole JSON answer, or a text that is written piece by piece as it is read. */
+export type AdminReply = { readonly json: unknown } | AdminExport
+
+export interface AdminExport {
+  readonly contentType: string
+  /** What a browser would keep it as. */
+  readonly fileName: string
+  readonly pieces: AsyncIterable<string>
 }
 
 export interface Administration {

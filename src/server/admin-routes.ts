@@ -1,13 +1,14 @@
 // The admin entrance on express: a route for each row of its table. Who may, what is asked and the record of it are the
 // administration's affair; it is served while the gateway drains, too.
+import { pipeline } from 'node:stream/promises'
 import type { Express, Request, Response } from 'express'
 import type { Callers } from '../callers/callers.ts'
 import { ADMIN_ENTRANCES, type AdminEntrance } from '../descriptor/admin-entrances.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
-import type { Administration } from '../model/administration.ts'
+import type { AdminExport, Administration } from '../model/administration.ts'
 import type { Caller } from '../model/caller.ts'
 import { judgeJsonHead } from './door.ts'
-import { type Exchange, isOver, writeAnswer } from './exchange.ts'
+import { type Exchange, isOver, writeAnswer, writeHead } from './exchange.ts'
 import { readBody } from './read-body.ts'
 
 export interface AdminRoutesPorts {
@@ -61,8 +62,10 @@ async function serve(exchange: Exchange, { operation, entrance, params }: Asked,
   const body = await receive(exchange, entrance, caller, ports.bodyLimit)
   const question = req.url?.indexOf('?') ?? -1
   const query = question < 0 ? '' : (req.url?.slice(question + 1) ?? '')
-  const reply = await ports.administration.perform({ operation, caller, requestId, params, query, body })
+  const accept = req.headers.accept ?? ''
+  const reply = await ports.administration.perform({ operation, caller, requestId, params, query, accept, body })
   if (isOver(exchange)) return
+  if (!('json' in reply)) return writeExport(exchange, reply, ports.answerMs)
   const chunks = [Buffer.from(JSON.stringify(reply.json))]
   writeAnswer(exchange, { status: 200, retryAfterSeconds: null, chunks }, ports.answerMs, NO_STORE)
 }
@@ -74,4 +77,15 @@ async function receive(exchange: Exchange, { body }: AdminEntrance, caller: Call
   if (refusal) throw refusal
   if (exchange.expects) exchange.res.writeContinue()
   return readBody(exchange, limit)
+}
+
+/** What fails while it is written breaks it off: nobody takes a part for the whole. */
+async function writeExport(exchange: Exchange, { contentType, fileName, pieces }: AdminExport, answerMs: number): Promise<void> {
+  const { req, res } = exchange
+  const name = `attachment; filename="${fileName}"`
+  writeHead(exchange, 200, ['Content-Type', contentType, 'Content-Disposition', name, ...NO_STORE])
+  if (req.method === 'HEAD') return void res.end()
+  exchange.stop = () => res.destroy()
+  res.socket?.setTimeout(answerMs)
+  await pipeline(pieces, res).catch(() => res.destroy())
 }

@@ -50,7 +50,12 @@ export function checkAnswer(answered: Answered, body: unknown): void {
   else if (entrance === '/v1/requests' || (status >= 400 && entrance !== '/readyz')) checkWhole(answered, body)
 }
 
-function checkAdmin({ path, method, status, headers }: Answered, body: unknown): void {
+function checkAdmin({ path, method, status, headers, text }: Answered, body: unknown): void {
+  if (status === 200 && headers['content-type'] !== 'application/json') {
+    if (headers['content-type'] === 'application/x-ndjson') checkLines(text)
+    assert.equal(headers['cache-control'], 'no-store', 'Cache-Control')
+    return
+  }
   const own = adminPath(path.replace(/\?.*/s, ''))
   const at = `openapi#/paths/${own.replaceAll('/', '~1')}/${(method === 'HEAD' ? 'GET' : method).toLowerCase()}`
   const answer = ajv.getSchema(`${at}/responses/${status}/content/application~1json/schema`)
@@ -65,6 +70,12 @@ function checkAdmin({ path, method, status, headers }: Answered, body: unknown):
   const { error, requestId } = body as { error: Failure; requestId: string }
   assert.equal(requestId, headers['x-request-id'], 'requestId is X-Request-Id')
   checkStatus(status, headers, error)
+}
+
+function checkLines(text: string): void {
+  const validate = ajv.getSchema('openapi#/components/schemas/AuditRecord')
+  for (const line of text.split('\n').slice(0, -1))
+    assert.ok(validate?.(JSON.parse(line)), `openapi.json says it is no AuditRecord: ${ajv.errorsText(validate?.errors)}`)
 }
 
 /** The path in the document that `path` is one of. */

@@ -8,7 +8,8 @@ import { gatewayFor, upstreamFor } from '../support/scene.ts'
 import { loopbackAdapter } from '../support/wire.ts'
 
 const DOC = readFileSync(join(import.meta.dirname, '..', '..', 'docs', 'admin.md'), 'utf8')
-const COMMAND = /^curl -s -H "X-Sallyport-Key: \$KEY" "?\$ADMIN(\/[^\s"]+)"?(?: -X (\w+))?(?: --json '(.*)')?$/gm
+const COMMAND =
+  /^curl -s -H "X-Sallyport-Key: \$KEY" "?\$ADMIN(\/[^\s"]+)"?(?: -X (\w+))?(?: --json '(.*)')?(?: -H "Accept: (\S+)")?$/gm
 const OPS = 'ops-key-0123456789'
 
 test('every command of docs/admin.md is answered with what was asked', async (t) => {
@@ -28,9 +29,9 @@ test('every command of docs/admin.md is answered with what was asked', async (t)
   const commands = [...DOC.matchAll(COMMAND)]
   assert.equal(commands.length, DOC.split('curl -s').length - 1, 'a command was not understood')
   let id = ''
-  for (const [command, path = '', given, body] of commands) {
+  for (const [command, path = '', given, body, accept = '*/*'] of commands) {
     const method = given ?? (body === undefined ? 'GET' : 'POST')
-    const headers = { 'x-sallyport-key': OPS, ...(body === undefined ? {} : { 'content-type': 'application/json' }) }
+    const headers = { 'x-sallyport-key': OPS, accept, ...(body === undefined ? {} : { 'content-type': 'application/json' }) }
     const at = `/v1/admin${path.replace('$ID', id)}`
     // A token is visible ASCII.
     const { status, text, envelope } = await gateway.send(method, at, body?.replaceAll('…', `t${id}`) ?? null, { headers })

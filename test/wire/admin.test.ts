@@ -508,3 +508,64 @@ describe('secrets', () => {
     assert.match(one.envelope.error.message, /pick: is for a pool/)
   })
 })
+
+describe('the audit trail', () => {
+  const scene = async (t: TestContext) => {
+    const made = await setScene(t, { config: { callers: CALLERS } })
+    for (const tag of ['a', 'b', 'c'])
+      await made.gateway.call({ url: made.at(`/${tag}`), tags: { order: tag } }, { headers: { 'x-sallyport-key': BILLING } })
+    await ask(made.gateway, 'PUT', 'log-level', { level: 'error' })
+    const search = async (query: string) => {
+      const { status, envelope } = await ask(made.gateway, 'GET', `audit?${query}`)
+      assert.equal(status, 200, JSON.stringify(envelope))
+      return envelope
+    }
+    const download = (query: string, accept: string) =>
+      made.gateway.get(`/v1/admin/audit?${query}`, { headers: { 'x-sallyport-key': OPS, accept } })
+    return { ...made, search, download }
+  }
+  const paths = (records: readonly { url: string }[]) => records.map(({ url }) => new URL(url).pathname)
+
+  test('is searched by what calls and acts were, in pages', async (t) => {
+    const { search, gateway } = await scene(t)
+    const all = await search('caller=billing&kind=call')
+    assert.deepEqual([paths(all.records), all.nextCursor], [['/c', '/b', '/a'], null])
+    assert.deepEqual(paths((await search('tag=order=b')).records), ['/b'])
+    assert.deepEqual((await search('tag=order=b&tag=order=c')).records, [])
+    assert.deepEqual((await search('status=5xx')).records, [])
+    assert.equal((await search('status=200&adapter=up&minDuration=0')).records.length, 3)
+    const first = await search('kind=call&limit=2&order=oldest')
+    assert.deepEqual(paths(first.records), ['/a', '/b'])
+    const second = await search(`kind=call&limit=2&order=oldest&cursor=${encodeURIComponent(first.nextCursor)}`)
+    assert.deepEqual([paths(second.records), second.nextCursor], [['/c'], null])
+    const [act] = (await search('kind=act&caller=ops')).records
+    assert.deepEqual([act.who, act.act, act.via], ['ops', 'log.set', 'admin'])
+    for (const [query, message] of [
+      ['limit=0', /limit: must be a whole number from 1 to 1000/],
+      ['status=9xx', /status: must be a status, or one of/],
+      ['cursor=nonsense', /cursor/],
+      ['caller=a&caller=b', /caller: is given twice/],
+      ['from=yesterday', /from: must be an instant/],
+    ] as const) {
+      const { status, envelope } = await ask(gateway, 'GET', `audit?${query}`)
+      assert.equal(status, 400, query)
+      assert.match(envelope.error.message, message)
+    }
+  })
+
+  test('is exported whole, as lines or as a table', async (t) => {
+    const { download } = await scene(t)
+    const lines = await download('kind=call', 'application/x-ndjson')
+    assert.equal(lines.headers['content-type'], 'application/x-ndjson')
+    assert.match(lines.headers['content-disposition'] ?? '', /filename="audit\.ndjson"/)
+    const records = lines.text.split('\n').slice(0, -1)
+    assert.deepEqual(paths(records.map((line) => JSON.parse(line))), ['/a', '/b', '/c'])
+    const table = await download('kind=call', 'text/csv')
+    const [head, ...rows] = table.text.split('\r\n').slice(0, -1)
+    assert.match(head ?? '', /^at,kind,/)
+    assert.equal(rows.length, 3)
+    const refused = await download('cursor=nonsense', 'text/csv')
+    assert.deepEqual([refused.status, refused.envelope.error.type], [400, 'InvalidDescriptor'])
+    assert.equal((await download('limit=1', 'text/csv')).status, 400)
+  })
+})

@@ -31,7 +31,7 @@ function build(over: Partial<Operations> = {}) {
   })
   const ask = (operation: string, more: Partial<AdminAsk> = {}) =>
     administration.perform({
-      ...{ operation, caller: OPS, requestId: 'r1', params: {}, query: '', body: Buffer.alloc(0) },
+      ...{ operation, caller: OPS, requestId: 'r1', params: {}, query: '', accept: '', body: Buffer.alloc(0) },
       ...more,
     })
   return { ask, order, records, lines, breakAudit: () => (broken = true) }

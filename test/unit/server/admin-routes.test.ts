@@ -34,7 +34,7 @@ test('what was asked is handed on: operation, names of the path, query, body, wh
   assert.deepEqual(
     { ...ask, params: { ...ask.params } },
     {
-      ...{ operation: 'setBreaker', requestId: 'r1', query: 'a=1' },
+      ...{ operation: 'setBreaker', requestId: 'r1', query: 'a=1', accept: '*/*' },
       params: { name: 'github' },
     },
   )
