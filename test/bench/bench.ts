@@ -5,6 +5,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { startRedis } from '../support/redis.ts'
+import { countCosts } from './credential.ts'
 import { type Load, lowerThird, type Round, residentBytes, round } from './measure.ts'
 import { KEY, ROOT, type Rung, type Server, startGateway, startScript } from './servers.ts'
 
@@ -60,6 +62,8 @@ const CASES: readonly Case[] = [
   },
 ]
 const [PLAIN] = CASES as readonly [Case]
+/** The same call with and without a credential that is stored in Redis. */
+const CREDENTIAL: Case = { ...PLAIN, name: 'credential' }
 
 /** One thing after the other left out of a gateway with everything on; the last has as little as can be configured. */
 const RUNGS: Readonly<Record<string, Rung>> = {
@@ -155,11 +159,38 @@ function print(row: Row): void {
   )
 }
 
+interface Bench {
+  readonly relay: Server
+  readonly upstream: string
+  readonly folder: string
+  readonly rounds: number
+  readonly keep: (starting: Promise<Server>) => Promise<Server>
+}
+
+async function measureCredential({ relay, upstream, folder, rounds, keep }: Bench): Promise<void> {
+  const redis = await startRedis()
+  try {
+    const start = (name: string, rung: Rung) => keep(startGateway(upstream, join(folder, name), { ...rung, redis: redis.url }))
+    const without = await start('without', { adapter: { credentials: undefined } })
+    const gateway = await start('with', {})
+    const servers = new Map([['relay', relay], ['without credential', without], ['credential in Redis', gateway]]) // biome-ignore format: pairs
+    const row = await measure(CREDENTIAL, servers, upstream, rounds)
+    print(row)
+    const [plain, credentialed] = ['without credential', 'credential in Redis'].map((name) => row.servers[name]?.cpuMicros ?? 0)
+    console.log(`CPU with the credential: ${((credentialed ?? 0) / (plain ?? 1)).toFixed(2)} of the call without`)
+    without.stop()
+    for (const line of await countCosts(gateway, redis, loadOf(CREDENTIAL, gateway, upstream, true))) console.log(line)
+  } finally {
+    await redis.stop()
+  }
+}
+
 async function main(): Promise<number> {
-  const wanted = CASES.filter(({ name }) =>
+  const wanted = [...CASES, CREDENTIAL].filter(({ name }) =>
     options.case ? name === options.case : !(options.short || options.ladder) || name === PLAIN.name,
   )
-  if (wanted.length === 0) throw new Error(`no case ${options.case}; there are ${CASES.map(({ name }) => name).join(', ')}`)
+  if (wanted.length === 0)
+    throw new Error(`no case ${options.case}; there are ${[...CASES, CREDENTIAL].map(({ name }) => name).join(', ')}`)
   const rounds = Number(options.rounds ?? (options.short ? 4 : 12))
   const folder = mkdtempSync(join(tmpdir(), 'sallyport-bench-'))
   const running: Server[] = []
@@ -171,7 +202,8 @@ async function main(): Promise<number> {
   const rows: Row[] = []
   try {
     const upstream = (await keep(startScript('upstream.ts'))).url
-    const servers = new Map([['relay', await keep(startScript('relay.ts'))]])
+    const relay = await keep(startScript('relay.ts'))
+    const servers = new Map([['relay', relay]])
     const rungs = Object.entries(options.ladder ? RUNGS : { gateway: {} })
     for (const [name, rung] of rungs) servers.set(name, await keep(startGateway(upstream, join(folder, name), rung)))
     console.log(
@@ -179,6 +211,10 @@ async function main(): Promise<number> {
     )
     const rival = options.ladder || options.short ? null : await keep(startScript('rival.ts'))
     for (const one of wanted) {
+      if (one === CREDENTIAL) {
+        await measureCredential({ relay, upstream, folder, rounds, keep })
+        continue
+      }
       const compared = one.rival && rival ? new Map([...servers, ['rival', rival]]) : servers
       const row = await measure(one, compared, upstream, rounds)
       print(row)

@@ -1,6 +1,7 @@
 // The processes of a benchmark: upstream, relay, rival and gateways, each of its own, as a user would run them.
 import { type ChildProcess, execFile, fork } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -19,6 +20,8 @@ export interface Server {
   /** From the start of the process until it listened, ms. */
   readonly startMs: number
   stop(): void
+  /** So far; where they are counted. */
+  decryptions?(): Promise<number>
 }
 
 /** What a gateway of the ladder leaves out. Absent: all on. */
@@ -29,6 +32,8 @@ export interface Rung {
   readonly root?: Readonly<Record<string, unknown>>
   /** Without callers, and so without keys and grants. */
   readonly open?: boolean
+  /** Secrets are kept there rather than in the embedded store, and decryptions are counted. */
+  readonly redis?: string
 }
 
 export async function startScript(file: string): Promise<Server> {
@@ -42,7 +47,7 @@ export async function startScript(file: string): Promise<Server> {
 export async function startGateway(
   upstream: string,
   folder: string,
-  { adapter, root, open = false }: Rung = {},
+  { adapter, root, open = false, redis }: Rung = {},
 ): Promise<Server> {
   rmSync(folder, { recursive: true, force: true })
   mkdirSync(folder, { recursive: true })
@@ -65,7 +70,7 @@ export async function startGateway(
   const settings = {
     listen: { port: 0 },
     dataDir: join(folder, 'data'),
-    store: { keyFile },
+    store: { keyFile, ...(redis === undefined ? {} : { redis }) },
     callers,
     adapters: [mounted],
     ...root,
@@ -73,7 +78,8 @@ export async function startGateway(
   writeFileSync(config, JSON.stringify(settings))
   const secret = ['--scheme', 'bearer', '--origin', upstream, '--caller', '*', '--config', config, '--values', values]
   await run(process.execPath, [MAIN, 'secrets', 'set', 'bench-token', ...secret])
-  return started(fork(MAIN, ['--config', config], { stdio: ['ignore', 'ignore', 'pipe', 'ipc'] }))
+  const preload = redis === undefined ? [] : ['--import', join(HERE, 'count-decryptions.ts')]
+  return started(fork(MAIN, ['--config', config], { execArgv: preload, stdio: ['ignore', 'ignore', 'pipe', 'ipc'] }))
 }
 
 function started(child: ChildProcess): Promise<Server> {
@@ -87,7 +93,15 @@ function started(child: ChildProcess): Promise<Server> {
     child.once('message', (message) => {
       const { port } = message as { port: number }
       const url = `http://127.0.0.1:${port}`
-      resolve({ pid: child.pid ?? 0, url, startMs: performance.now() - from, stop: () => void child.kill() })
+      const startMs = performance.now() - from
+      resolve({ pid: child.pid ?? 0, url, startMs, stop: () => void child.kill(), decryptions: () => decryptionsOf(child) })
     })
   })
+}
+
+async function decryptionsOf(child: ChildProcess): Promise<number> {
+  const answered = once(child, 'message')
+  child.send('decryptions')
+  const [answer] = await answered
+  return (answer as { decryptions: number }).decryptions
 }

@@ -1,9 +1,11 @@
 // Stored and given credentials of each scheme: what the upstream gets, to whom they are never sent, what is never shown. The
 // canary is the secret throughout, and every gateway that stops scans all that it gave away for it.
 import assert from 'node:assert/strict'
-import { createHash, createHmac, randomBytes } from 'node:crypto'
+import crypto, { createHash, createHmac, randomBytes } from 'node:crypto'
+import { syncBuiltinESMExports } from 'node:module'
 import { test } from 'node:test'
 import type { NewSecret } from '../../src/credentials/provision.ts'
+import { commandsOf } from '../bench/credential.ts'
 import { CANARY, CANARY_TOKEN } from '../support/canary.ts'
 import { certificates } from '../support/certificates.ts'
 import { createDigestServer } from '../support/digest-server.ts'
@@ -12,7 +14,7 @@ import { startRedis } from '../support/redis.ts'
 import { type ReceivedRequest, refusedPort } from '../support/rude-upstream.ts'
 import { gatewayFor, setScene, upstreamFor } from '../support/scene.ts'
 import { redirectTo, type ScriptedUpstream, valuesOf } from '../support/scripted-upstream.ts'
-import { loopbackAdapter, until } from '../support/wire.ts'
+import { loopbackAdapter, pause, until } from '../support/wire.ts'
 
 const base64 = (text: string, encoding: BufferEncoding = 'latin1'): string => Buffer.from(text, encoding).toString('base64')
 const percent = (text: string): string => encodeURIComponent(text).replace(/'/g, '%27')
@@ -403,6 +405,28 @@ test('secrets in Redis', async (t) => {
   })
   await t.test('it stands under sallyport:secret:NAME', async () => {
     assert.equal(await redis.command('EXISTS', 'sallyport:secret:it'), 1)
+  })
+  await t.test('a call costs no command to Redis and no decryption', async () => {
+    const decrypt = t.mock.method(crypto, 'createDecipheriv')
+    syncBuiltinESMExports()
+    const perSecond = async (work: () => Promise<void>): Promise<number> => {
+      const [before, from] = [await commandsOf(redis), performance.now()]
+      await work()
+      return ((await commandsOf(redis)) - before) / ((performance.now() - from) / 1000)
+    }
+    const idle = await perSecond(() => pause(600))
+    const calls = 400
+    const busy = await perSecond(async () => {
+      const until = performance.now() + 600
+      for (let done = 0; done < calls || performance.now() < until; done += 20)
+        await Promise.all(Array.from({ length: 20 }, () => one.call({ url: up.origin })))
+    })
+    decrypt.mock.restore()
+    syncBuiltinESMExports()
+    // One a call would be hundreds; the rounds that look for changes are the same few with and without calls.
+    const decryptions = decrypt.mock.callCount()
+    assert.ok(decryptions < 20, `${decryptions} decryptions`)
+    assert.ok(busy < idle + 100, `${idle} commands a second without calls, ${busy} with ${calls}`)
   })
   await t.test('while Redis is away the last known serve, for store.staleFor', async () => {
     await redis.kill()
