@@ -1,5 +1,6 @@
 // The only place that constructs and joins things: configuration in, a running gateway out.
 import { randomBytes } from 'node:crypto'
+import { isDeepStrictEqual } from 'node:util'
 import { createAdapterPool } from './adapters/adapter-pool.ts'
 import { createRoutes } from './adapters/routes.ts'
 import { createTwinRoutes } from './adapters/twin-routes.ts'
@@ -15,7 +16,7 @@ import type { AdministeredCaller, CallerAdministration } from './callers/adminis
 import type { Callers } from './callers/callers.ts'
 import { createKeyFetch } from './callers/fetch-keys.ts'
 import { type Identities, openIdentities } from './callers/identities.ts'
-import type { Config } from './config/config.ts'
+import type { Config, ListenPems } from './config/config.ts'
 import type { SecretAdministration } from './credentials/administer.ts'
 import type { SecretBook } from './credentials/book.ts'
 import { createKeyPools } from './credentials/key-pool.ts'
@@ -216,6 +217,7 @@ export function createApp(config: Config, { log, clock = systemClock, reload }: 
       maxConnections: listen.connections,
       metrics: config.metrics,
       load: config.overload,
+      tls: listen.tls && config.listenPems && { ...listen.tls, ...config.listenPems },
       clocks: { headMs: listen.headTimeoutMs, requestMs: listen.bodyTimeoutMs, keepAliveMs: listen.keepAliveMs },
     },
     {
@@ -253,6 +255,7 @@ export function createApp(config: Config, { log, clock = systemClock, reload }: 
       snapshot = takeSnapshot(next, identities)
       pool.reconcile(next.adapters, { rebuild: !sameBundles(before, next) })
       metrics.configTaken(callerNames(next))
+      renewCertificates(face, before.listenPems, next.listenPems)
       logLevel.configure(next.log.level)
       return describeChange(before, next)
     },
@@ -299,18 +302,23 @@ function takeSnapshot(config: Config, identities: Identities): Snapshot {
     routes,
     tokenRoutes: createTwinRoutes(routes, ':token'),
     callers: identities.callers(
-      config.callers.map(({ caller, keyHashes, jwt }) => ({
-        ...{ ...caller, jwt },
+      config.callers.map(({ caller, keyHashes, jwt, certificates }) => ({
+        ...{ ...caller, jwt, certificates },
         keys: keyHashes.map((hash) => ({ sha256: Buffer.from(hash, 'hex') })),
       })),
     ),
   }
 }
 
+/** Whether there is TLS at all, and what it asks of callers, is settled at the start. */
+function renewCertificates(face: Pick<HttpFace, 'renewTls'>, before: ListenPems | null, next: ListenPems | null): void {
+  if (before !== null && next !== null && !isDeepStrictEqual(before, next)) face.renewTls(next)
+}
+
 /** The configured callers, as far as administration wants to know them. */
 export function administered({ callers }: Config): AdministeredCaller[] {
-  return callers.map(({ caller, keyHashes, jwt }) => ({
-    ...{ name: caller.name, admin: caller.admin, keyHashes, jwt: jwt !== null, certificates: 0 },
+  return callers.map(({ caller, keyHashes, jwt, certificates }) => ({
+    ...{ name: caller.name, admin: caller.admin, keyHashes, jwt: jwt !== null, certificates: certificates.length },
   }))
 }
 

@@ -118,7 +118,7 @@ function banner(config: Config, at: { file: string | null; address: string; port
   const host = at.address.includes(':') ? `[${at.address}]` : at.address
   const width = Math.max(...config.adapters.map(({ name }) => name.length))
   const lines = [
-    `Sallyport ${VERSION} listens on http://${host}:${at.port} (documentation at /docs)`,
+    `Sallyport ${VERSION} listens on http${config.listen.tls ? 's' : ''}://${host}:${at.port} (documentation at /docs)`,
     ...config.adapters.map(
       ({ name, mount, credentials }) => `  ${name.padEnd(width)}  ${mount}${credentials ? `  with ${credentials}` : ''}`,
     ),

@@ -18,7 +18,7 @@ export interface ConfigChange {
 }
 
 /** Taken at a reload; every other key is read at the start alone. */
-const LIVE: ReadonlySet<string> = new Set(['ceilings', 'caBundles', 'log', 'idempotency'])
+const LIVE: ReadonlySet<string> = new Set(['ceilings', 'caBundles', 'listenPems', 'log', 'idempotency'])
 
 export function describeChange(before: Config, next: Config): ConfigChange {
   const { adapters: _adapters, callers: _callers, ...others } = next

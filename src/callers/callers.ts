@@ -1,10 +1,14 @@
-// Who is calling: a key or a token in one of three headers, looked up by its SHA-256. Knows nothing of what a caller may do.
+// Who is calling: a key or a token in one of three headers, looked up by its SHA-256, else a client certificate. Knows nothing
+// of what a caller may do.
 import type { IncomingHttpHeaders } from 'node:http'
+import type { Socket } from 'node:net'
 import { GatewayError } from '../errors/gateway-error.ts'
 import type { Caller } from '../model/caller.ts'
 import type { CallerKeys } from '../model/ports.ts'
+import type { CertificateName } from '../policy/certificate-names.ts'
 import { fileKeyId } from './administration.ts'
 import { holdsApiKey, isApiKey, sha256Of } from './api-key.ts'
+import { type CertificateRule, type Certificates, createCertificates } from './certificates.ts'
 import type { KeyBook } from './key-book.ts'
 import { stateOf } from './stored-keys.ts'
 import { looksLikeToken, type TokenRule, type Tokens } from './tokens.ts'
@@ -16,11 +20,14 @@ export interface CallerConfig extends Caller {
   readonly keys: readonly { readonly sha256: Buffer }[]
   /** Tokens that it may show instead. Default: none. */
   readonly jwt?: JwtRule | null
+  /** Names by which its client certificates are known. Default: none. */
+  readonly certificates?: readonly CertificateName[]
 }
 
 /** A request, as far as it says whose it is. */
 export interface Presented {
   readonly headers: IncomingHttpHeaders
+  readonly socket: Socket | null
 }
 
 export type Identity = Caller | GatewayError
@@ -61,8 +68,10 @@ export function createCallers(configs: readonly CallerConfig[], ports: CallersPo
   const byName = new Map<string, Caller>()
   const byDigest = new Map<string, FileKey>()
   const rules: TokenRule[] = []
-  for (const { keys, jwt, ...caller } of configs) {
+  const certified: CertificateRule[] = []
+  for (const { keys, jwt, certificates = [], ...caller } of configs) {
     byName.set(caller.name, caller)
+    if (certificates.length > 0) certified.push({ caller, certificates })
     if (jwt) rules.push({ ...jwt, caller })
     for (const key of keys) {
       const sha256 = key.sha256.toString('hex')
@@ -70,6 +79,7 @@ export function createCallers(configs: readonly CallerConfig[], ports: CallersPo
     }
   }
   const tokens = rules.length === 0 ? null : (ports.tokens?.(rules) ?? null)
+  const certificates = certified.length === 0 ? null : createCertificates(certified, { date: ports.now })
   const configured = configs.length > 0
   const notKeys = new Set<string>()
 
@@ -91,10 +101,10 @@ export function createCallers(configs: readonly CallerConfig[], ports: CallersPo
 
   return {
     configured,
-    identify({ headers }) {
+    identify({ headers, socket }) {
       if (!configured) return LOCAL
       const given = givenKey(headers)
-      if (given === null) return unauthenticated('No key was sent.')
+      if (given === null) return identifyCertificate(certificates, socket)
       const digest = sha256Of(given.key)
       const filed = byDigest.get(digest)
       if (filed) {
@@ -115,6 +125,14 @@ export function createCallers(configs: readonly CallerConfig[], ports: CallersPo
       return false
     },
   }
+}
+
+function identifyCertificate(certificates: Certificates | null, socket: Socket | null): Identity {
+  const found = socket === null ? null : (certificates?.identify(socket) ?? null)
+  if (found === null) return unauthenticated('No key was sent.')
+  return typeof found === 'string'
+    ? unauthenticated(`No key was sent, and the client certificate is not taken: ${found}.`)
+    : found
 }
 
 function identifyToken(tokens: Tokens, { key, header }: Given, digest: string): Identity | Promise<Identity> {

@@ -3,6 +3,7 @@
 import { createRoutes } from '../adapters/routes.ts'
 import type { AdapterPolicy } from '../model/adapter-policy.ts'
 import { originOf } from '../model/mount.ts'
+import { certificateKey } from '../policy/certificate-names.ts'
 import { matchesGlob } from '../policy/path-glob.ts'
 import type { ConfiguredCaller, JwtConfig } from './config.ts'
 import { type Facts, repeated, unknownName } from './facts.ts'
@@ -10,7 +11,7 @@ import type { Objection } from './faults.ts'
 
 type Check = (facts: Facts) => Objection[]
 
-const CHECKS: readonly Check[] = [names, keys, grants, quotas, issuers, likeTokens]
+const CHECKS: readonly Check[] = [names, keys, grants, quotas, issuers, likeTokens, certificates]
 
 export function callerChecks(facts: Facts): Objection[] {
   return CHECKS.flatMap((check) => check(facts))
@@ -157,6 +158,26 @@ function covers(wide: JwtConfig, narrow: JwtConfig): boolean {
   })
 }
 
+function certificates({ config }: Facts): Objection[] {
+  const owners = new Map<string, string>()
+  return config.callers.flatMap(({ caller, certificates }, index) =>
+    certificates.flatMap((certificate, at): Objection[] => {
+      const path = ['callers', index, 'certificates', at]
+      if (!config.listen.tls?.asksClient)
+        return [
+          { path, message: 'is never seen: no client certificate is asked for; name their authorities in listen.tls.clientCa' },
+        ]
+      const key = certificateKey(certificate)
+      if (key === null) return [{ path, message: 'must have one of san, subject (such as "CN=api,O=Billing") and sha256' }]
+      const owner = owners.get(key)
+      owners.set(key, caller.name)
+      return owner === undefined
+        ? []
+        : [{ path, message: `is already one of ${owner}; a certificate belongs to one caller, once` }]
+    }),
+  )
+}
+
 function shortKeys({ written }: Facts): Objection[] {
   return written.callers.flatMap(({ keys }, index) =>
     keys.flatMap((key, at) =>
@@ -173,8 +194,8 @@ function shortKeys({ written }: Facts): Objection[] {
 }
 
 function keylessCallers({ config }: Facts): Objection[] {
-  return config.callers.flatMap(({ caller, keyHashes, jwt }, index) =>
-    keyHashes.length === 0 && jwt === null
+  return config.callers.flatMap(({ caller, keyHashes, jwt, certificates }, index) =>
+    keyHashes.length === 0 && jwt === null && certificates.length === 0
       ? [
           {
             path: ['callers', index],

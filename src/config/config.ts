@@ -3,6 +3,7 @@ import type { AdapterPolicy, Ceilings } from '../model/adapter-policy.ts'
 import type { Caller } from '../model/caller.ts'
 import type { LogLevel } from '../model/ports.ts'
 import type { RedisTarget } from '../model/redis-target.ts'
+import type { CertificateName } from '../policy/certificate-names.ts'
 
 export interface ListenConfig {
   readonly host: string
@@ -16,6 +17,17 @@ export interface ListenConfig {
   readonly connections: number
   /** How long calls under way may take at shutdown. */
   readonly drainMs: number
+  /** What the listener's TLS asks of callers; null: plain HTTP. Its texts are `listenPems`. */
+  readonly tls: { readonly asksClient: boolean; readonly requiresClient: boolean } | null
+}
+
+/** PEM texts. */
+export interface ListenPems {
+  readonly cert: string
+  /** Never show it. */
+  readonly key: string
+  /** null: no client certificate is asked for. */
+  readonly clientCa: string | null
 }
 
 export interface StoreConfig {
@@ -46,10 +58,13 @@ export interface ConfiguredCaller {
   /** SHA-256 of each key, lower-case hexadecimal. The keys themselves are not kept. */
   readonly keyHashes: readonly string[]
   readonly jwt: JwtConfig | null
+  readonly certificates: readonly CertificateName[]
 }
 
 export interface Config {
   readonly listen: ListenConfig
+  /** null: plain HTTP. */
+  readonly listenPems: ListenPems | null
   /** Absolute path. */
   readonly dataDir: string
   readonly dns: {

@@ -12,6 +12,7 @@ type Check = (facts: Facts) => Objection[]
 
 const CHECKS: readonly Check[] = [
   listening,
+  clientCertificates,
   redisStore,
   oneKeySource,
   callerChecks,
@@ -53,6 +54,17 @@ function listening({ config }: Facts): Objection[] {
     })
   }
   return objections
+}
+
+function clientCertificates({ config }: Facts): Objection[] {
+  const { tls } = config.listen
+  if (!tls?.requiresClient || tls.asksClient) return []
+  return [
+    {
+      path: ['listen', 'tls', 'requireClientCert'],
+      message: 'needs authorities to judge certificates by; name them in listen.tls.clientCa',
+    },
+  ]
 }
 
 function redisStore({ written, config }: Facts): Objection[] {

@@ -6,6 +6,7 @@ import type { Config } from './config.ts'
 import { crossCheck, crossWarnings } from './cross-checks.ts'
 import { ConfigError, type Fault, type Objection, objectionsOf, type Place } from './faults.ts'
 import { listYamlFiles, readBundle, readText, unreadable } from './files.ts'
+import { readListenFiles } from './listen-tls.ts'
 import { readRedisFiles, redisFiles } from './redis-store.ts'
 import { resolveConfig, type Surroundings } from './resolve.ts'
 import { ROOT, type Written } from './schema.ts'
@@ -136,10 +137,22 @@ async function readSurroundings(written: Written, path: string): Promise<Read> {
   const auditKeyFile = await keyFileOf('audit')
   const redis = await readRedisFiles(written.store.redis, near)
   objections.push(...redis.objections)
-  const files = [...Object.values(written.caBundles), ...redisFiles(written.store.redis)].map(near)
+  const listen = await readListenFiles(written.listen.tls, near)
+  objections.push(...listen.objections)
+  const files = [...Object.values(written.caBundles), ...redisFiles(written.store.redis)].map(near).concat(listen.files)
   const dataDir = resolve(written.dataDir)
   const highWater = written.store.highWater ? near(written.store.highWater) : join(dataDir, HIGH_WATER)
-  return { dataDir, keyFile, auditKeyFile, highWater, caBundles, redisPems: redis.pems, objections, files }
+  return {
+    dataDir,
+    keyFile,
+    auditKeyFile,
+    highWater,
+    caBundles,
+    listenPems: listen.pems,
+    redisPems: redis.pems,
+    objections,
+    files,
+  }
 }
 
 function refuse(sources: Sources, objections: readonly Objection[]): void {

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto'
 import type { AdapterPolicy, BreakerPolicy, LimitsPolicy, PoolPolicy, ProxyPolicy, RetryPolicy } from '../model/adapter-policy.ts'
 import type { Grant, Quota } from '../model/caller.ts'
 import { type AdapterWritten, BUILT_IN_BREAKER, BUILT_IN_RETRY, type DefaultsWritten } from './adapter-schema.ts'
-import type { Config, ConfiguredCaller } from './config.ts'
+import type { Config, ConfiguredCaller, ListenPems } from './config.ts'
 import { type PemTexts, resolveRedis } from './redis-store.ts'
 import type { Written } from './schema.ts'
 
@@ -16,6 +16,7 @@ export interface Surroundings {
   readonly auditKeyFile: string | null
   readonly highWater: string
   readonly caBundles: ReadonlyMap<string, string>
+  readonly listenPems: ListenPems | null
   readonly redisPems: PemTexts
 }
 
@@ -31,7 +32,9 @@ export function resolveConfig(written: Written, surroundings: Surroundings): Con
       keepAliveMs: listen.keepAlive,
       connections: listen.connections,
       drainMs: listen.drain,
+      tls: listen.tls ? { asksClient: listen.tls.clientCa !== undefined, requiresClient: listen.tls.requireClientCert } : null,
     },
+    listenPems: surroundings.listenPems,
     dataDir: surroundings.dataDir,
     dns: { servers: written.dns.servers },
     store: {
@@ -78,7 +81,7 @@ export function hashKey(key: string): string {
 }
 
 function resolveCaller(written: CallerWritten): ConfiguredCaller {
-  const { name, admin, may, keys, jwt, quota, observe } = written
+  const { name, admin, may, keys, jwt, certificates, quota, observe } = written
   return {
     caller: {
       ...{ name, admin, may: may.map(resolveGrant) },
@@ -87,6 +90,11 @@ function resolveCaller(written: CallerWritten): ConfiguredCaller {
     },
     keyHashes: keys.map((key) => (typeof key === 'string' ? hashKey(key) : key.sha256.toLowerCase())),
     jwt: jwt === undefined ? null : { ...jwt, claims: Object.entries(jwt.claims) },
+    certificates: certificates.map(({ san, subject, sha256 }) => ({
+      ...(san !== undefined && { san }),
+      ...(subject !== undefined && { subject }),
+      ...(sha256 !== undefined && { sha256 }),
+    })),
   }
 }
 

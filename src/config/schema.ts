@@ -11,6 +11,23 @@ const LONG = Number.MAX_SAFE_INTEGER
 const host = () => text('an IP address or host name', (written) => /^[0-9A-Za-z.:_-]{1,253}$/.test(written))
 const port = () => integer(0, 65_535)
 
+const pemFile = () => text('the path of a PEM file')
+
+const LISTEN_TLS = section({
+  cert: pemFile().describe("PEM file of the gateway's certificate, and of those between it and its root."),
+  key: pemFile().describe('PEM file of its private key, without a passphrase.'),
+  clientCa: pemFile()
+    .optional()
+    .describe(
+      'PEM file of the authorities whose client certificates are taken for `callers[].certificates`. Absent: none is asked for.',
+    ),
+  requireClientCert: flag()
+    .prefault(false)
+    .describe(
+      'Connections without such a certificate are refused, those of health checks too. false: a caller may come without, and show a key.',
+    ),
+})
+
 const LISTEN = section({
   host: host().prefault('127.0.0.1').describe('Address to listen on. Anything but loopback needs at least one caller.'),
   port: port().prefault(8080).describe('Port to listen on. 0: any free one.'),
@@ -22,6 +39,9 @@ const LISTEN = section({
     .describe("An idle caller's connection is closed after this long; longer than a balancer's own."),
   connections: integer(1, 1_000_000).prefault(10_000).describe("Callers' connections at once; further ones are refused."),
   drain: duration(0).prefault('20s').describe('At shutdown, calls under way have this long to end.'),
+  tls: LISTEN_TLS.optional().describe(
+    'TLS 1.2 and above on the listener itself; its files are read again when they change. Absent: plain HTTP, for TLS that ends in front.',
+  ),
 })
 
 const KEY_HASH = section({
@@ -72,6 +92,16 @@ const JWT = section({
     ),
 })
 
+const CERTIFICATE = section({
+  san: text('a URI such as spiffe://cluster.local/ns/billing/sa/api, or a DNS name')
+    .optional()
+    .describe('A URI or DNS name among its alternative names, in full.'),
+  subject: text('a subject such as "CN=api,O=Billing"').optional().describe('Its whole subject, in any order.'),
+  sha256: text('the SHA-256 fingerprint, 64 hexadecimal digits', (hex) => /^(?:[0-9a-fA-F]{2}:?){32}$/.test(hex))
+    .optional()
+    .describe('Its fingerprint, with colons or without.'),
+})
+
 const CALLER = section({
   name: name().describe('Stands in logs and the audit trail.'),
   keys: z
@@ -81,6 +111,10 @@ const CALLER = section({
       'Keys of this caller, only hashes of which are kept; two can be active while one replaces the other. Beside them stand those that `sallyport callers create` makes.',
     ),
   jwt: JWT.optional().describe('Tokens that this caller may show instead of a key.'),
+  certificates: z
+    .array(CERTIFICATE, { error: 'must be a list, such as [{ san: "spiffe://cluster.local/ns/billing/sa/api" }]' })
+    .prefault([])
+    .describe('Client certificates by which it is known, where no key or token is sent; each verified by listen.tls.clientCa.'),
   admin: flag().prefault(false).describe('May use the admin entrance and metrics, and sees internal addresses.'),
   may: z
     .array(GRANT, { error: 'must be a list, such as [{ adapter: github }]' })

@@ -5,15 +5,15 @@ import { GatewayError } from '../errors/gateway-error.ts'
 const LOCAL_HOST = /^(?:localhost|127\.0\.0\.1|\[::1\])(?::\d{1,5})?$/i
 const LOOPBACK = /^(?:127\.|::1$|::ffff:127\.)/
 
-/** Framing that Node's parser leaves to us, and web attackers: Origin, Sec-Fetch-Site. */
-export function judgeHead(headers: IncomingHttpHeaders, httpVersion: string): GatewayError | null {
+/** Framing that Node's parser leaves to us, and web attackers: Origin, Sec-Fetch-Site. `secure`: TLS ends here. Default false. */
+export function judgeHead(headers: IncomingHttpHeaders, httpVersion: string, secure = false): GatewayError | null {
   const { host, origin } = headers
   if (host === undefined && httpVersion === '1.1') return malformed('The request has no Host header, which HTTP/1.1 requires.')
   if (host?.includes(',')) return malformed('The request has more than one Host header; send one (RFC 9112 §3.2).')
   const coding = headers['transfer-encoding']
   if (coding !== undefined && coding.toLowerCase() !== 'chunked')
     return malformed('Of Transfer-Encoding only chunked is understood.')
-  if (headers['sec-fetch-site'] === 'cross-site' || (origin !== undefined && !isOwnOrigin(origin, host)))
+  if (headers['sec-fetch-site'] === 'cross-site' || (origin !== undefined && !isOwnOrigin(origin, host, secure)))
     return new GatewayError('Forbidden', 'Pages of another origin may not call the gateway; there is no CORS.', {
       rule: 'foreign-origin',
     })
@@ -35,11 +35,11 @@ export function judgeLocal(host: string | undefined, remoteAddress: string | und
   )
 }
 
-/** TLS may end in front of the gateway, so either scheme is its own. */
-function isOwnOrigin(origin: string, host: string | undefined): boolean {
+/** Where TLS may end in front of the gateway, either scheme is its own; where it ends here, a page from plain http is another's. */
+function isOwnOrigin(origin: string, host: string | undefined, secure: boolean): boolean {
   if (host === undefined) return false
   const own = host.toLowerCase()
-  return origin === `http://${own}` || origin === `https://${own}`
+  return origin === `https://${own}` || (!secure && origin === `http://${own}`)
 }
 
 /** No two runs of blanks meet: a long one would be tried in all ways between them. */

@@ -1,5 +1,6 @@
 // Ports and sockets of the HTTP servers: opening, settings, closing. Knows nothing of what is served.
 import { createServer, type ServerOptions as HttpSettings, type Server } from 'node:http'
+import { createServer as createTlsServer, type Server as TlsServer } from 'node:https'
 import { type AddressInfo, isIPv4, type Socket } from 'node:net'
 
 /** All in ms. */
@@ -16,6 +17,19 @@ export interface ServerClocks {
   readonly lingerMs?: number
 }
 
+/** PEM texts. */
+export interface TlsMaterial {
+  readonly cert: string
+  readonly key: string
+  /** Whose client certificates are good; null: none is asked for. */
+  readonly clientCa: string | null
+}
+
+export interface ListenerTls extends TlsMaterial {
+  /** A connection without a good client certificate is refused. */
+  readonly requiresClient: boolean
+}
+
 export interface Bound {
   readonly address: string
   readonly port: number
@@ -26,14 +40,18 @@ export interface Listener {
   /** Connections open now. */
   readonly sockets: ReadonlySet<Socket>
   listen(host: string, port: number): Promise<Bound>
+  /** For connections from now on. Only where it began with TLS. */
+  renewTls(tls: TlsMaterial): void
   /** Open connections are cut off. */
   close(): Promise<void>
 }
 
 const HEAD_LIMIT = 16 * 1024
 
-export function createListener(clocks: ServerClocks): Listener {
-  const server = createServer(settings(clocks))
+/** `tls` null: plain HTTP. */
+export function createListener(clocks: ServerClocks, tls: ListenerTls | null = null): Listener {
+  const secure = tls === null ? null : createTlsServer({ ...settings(clocks), ...tlsSettings(clocks, tls) })
+  const server: Server | TlsServer = secure ?? createServer(settings(clocks))
   server.maxHeadersCount = 0 // none is silently dropped: the size of the head is limit enough
   const sockets = new Set<Socket>()
   server.on('connection', (socket) => {
@@ -52,11 +70,27 @@ export function createListener(clocks: ServerClocks): Listener {
           resolve({ address, port })
         })
       }),
+    renewTls: (renewed) => secure?.setSecureContext(contextOf(renewed)),
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve())
         for (const socket of sockets) socket.destroy() // also those that HTTP has let go of
       }),
+  }
+}
+
+function contextOf({ cert, key, clientCa }: TlsMaterial) {
+  return { cert, key, ...(clientCa === null ? {} : { ca: clientCa }), minVersion: 'TLSv1.2' as const }
+}
+
+function tlsSettings(clocks: ServerClocks, tls: ListenerTls) {
+  return {
+    ...contextOf(tls),
+    ALPNProtocols: ['http/1.1'],
+    handshakeTimeout: clocks.headMs ?? 10_000,
+    requestCert: tls.clientCa !== null,
+    // Where it is not required, who shows a bad one is nobody by it, and may still send a key.
+    rejectUnauthorized: tls.requiresClient,
   }
 }
 

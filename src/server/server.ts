@@ -11,7 +11,15 @@ import { type Connections, watchConnections } from './connections.ts'
 import { judgeHead, judgeLocal, malformed } from './door.ts'
 import type { Exchange } from './exchange.ts'
 import { createInFlight, type InFlight } from './in-flight.ts'
-import { type Bound, createListener, isLoopbackHost, type ServerClocks, serveMetricsOnly } from './listener.ts'
+import {
+  type Bound,
+  createListener,
+  isLoopbackHost,
+  type ListenerTls,
+  type ServerClocks,
+  serveMetricsOnly,
+  type TlsMaterial,
+} from './listener.ts'
 import { createLoadGuard, type LoadGuardOptions } from './load-guard.ts'
 import { createPages, type Pages, type Readiness } from './pages.ts'
 import { createRequestIds } from './request-id.ts'
@@ -27,6 +35,8 @@ export interface ServerOptions {
   /** metrics.public (default false) and metrics.listen (default none). */
   readonly metrics?: { readonly public?: boolean; readonly listen?: { readonly host: string; readonly port: number } | null }
   readonly clocks?: ServerClocks
+  /** Default, or null: plain HTTP. */
+  readonly tls?: ListenerTls | null
   /** Default: no bound. */
   readonly load?: LoadGuardOptions
 }
@@ -50,6 +60,8 @@ export interface HttpFace {
    * `graceMs` is ended with Draining, and shortly after that cut off. Then everything is closed.
    */
   drain(graceMs: number): Promise<void>
+  /** Another certificate, or other authorities, for connections from now on; older ones end with the answer they are at. */
+  renewTls(tls: TlsMaterial): void
   /** At once: whatever is under way is cut off. */
   close(): Promise<void>
   /** Callers' connections open now. */
@@ -73,7 +85,8 @@ export function createServer(options: ServerOptions, ports: ServerPorts): HttpFa
   const answerMs = options.clocks?.answerMs ?? 60_000
   const descriptorLimit = options.descriptorLimit ?? 10 * 1024 * 1024
   const lingerMs = options.clocks?.lingerMs ?? 1000
-  const listener = createListener(options.clocks ?? {})
+  const tls = options.tls ?? null
+  const listener = createListener(options.clocks ?? {}, tls)
   const metrics = options.metrics?.listen ? { at: options.metrics.listen, listener: createListener({}) } : null
   const inFlight = createInFlight()
   let draining = false
@@ -96,7 +109,7 @@ export function createServer(options: ServerOptions, ports: ServerPorts): HttpFa
   if (metrics) serveMetricsOnly(metrics.listener, ports.scrape, makeRequestId)
   const connections = watchConnections(listener.server, { gateway, lingerMs, makeRequestId: () => makeRequestId(undefined) })
   const begin = createBegin({ inFlight, connections, makeRequestId, isDraining: () => draining })
-  attach({ server: listener.server, begin, connections, routes, pages, callers })
+  attach({ server: listener.server, secure: tls !== null, begin, connections, routes, pages, callers })
 
   const close = async (): Promise<void> => {
     guard?.close()
@@ -116,6 +129,11 @@ export function createServer(options: ServerOptions, ports: ServerPorts): HttpFa
         await inFlight.emptyWithin(LAST_WORDS_MS)
       }
       await close()
+    },
+    renewTls(renewed) {
+      listener.renewTls(renewed)
+      inFlight.closeAfterAnswers()
+      listener.server.closeIdleConnections()
     },
     close,
     connections: () => listener.sockets.size,
@@ -170,6 +188,8 @@ function refuseOpenHost(host: string, callers: Callers): void {
 
 interface Attached {
   readonly server: Server
+  /** TLS ends here. */
+  readonly secure: boolean
   readonly begin: Begin
   readonly connections: Connections
   readonly routes: CallRoutes
@@ -177,11 +197,11 @@ interface Attached {
   readonly callers: () => Callers
 }
 
-function attach({ server, begin, connections, routes, pages, callers }: Attached): void {
+function attach({ server, secure, begin, connections, routes, pages, callers }: Attached): void {
   const serve = (exchange: Exchange): void => {
     const { req } = exchange
     const refusal =
-      judgeHead(req.headers, req.httpVersion) ??
+      judgeHead(req.headers, req.httpVersion, secure) ??
       (callers().configured ? null : judgeLocal(req.headers.host, req.socket.remoteAddress)) ??
       (req.url?.startsWith('/') ? null : notAPath())
     if (refusal) refuseHead(exchange, refusal)

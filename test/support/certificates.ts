@@ -23,6 +23,10 @@ export interface Certificates {
   readonly unknownIssuer: Certificate
   /** For client authentication, common name `gateway`. */
   readonly client: Certificate
+  /** For client authentication, common name `api`, with a SPIFFE id and a DNS name. */
+  readonly workload: Certificate
+  /** PEM of the CA that signed `unknownIssuer`. */
+  readonly strangeCa: string
   /** The same, common name `successor`. */
   readonly successor: Certificate
   /** The same, common name `stranger`, signed by a CA that nobody trusts. */
@@ -30,6 +34,7 @@ export interface Certificates {
 }
 
 const DAY = 86_400_000
+export const SPIFFE_ID = 'spiffe://cluster.local/ns/billing/sa/api'
 const NAMES = ['localhost', '*.example.test', 'example.test', '127.0.0.1', '::1']
 
 interface Authority {
@@ -88,6 +93,8 @@ function makeAll(): Certificates {
     wrongHost: leaf('elsewhere.invalid', ['elsewhere.invalid'], trusted, [-1, 30]),
     unknownIssuer: leaf('localhost', NAMES, stranger, [-1, 30]),
     client: leaf('gateway', [], trusted, [-1, 30]),
+    workload: leaf('api', [SPIFFE_ID, 'api.billing.internal'], trusted, [-1, 30]),
+    strangeCa: stranger.cert,
     successor: leaf('successor', [], trusted, [-1, 30]),
     strangeClient: leaf('stranger', [], stranger, [-1, 30]),
   }
@@ -152,7 +159,7 @@ function extension(id: readonly number[], critical: boolean, value: Buffer): Buf
 function alternativeName(name: string): Buffer {
   if (name === '::1') return der(0x87, Buffer.concat([Buffer.alloc(15), Buffer.from([1])]))
   if (/^[\d.]+$/.test(name)) return der(0x87, Buffer.from(name.split('.').map(Number)))
-  return der(0x82, Buffer.from(name))
+  return der(name.includes('://') ? 0x86 : 0x82, Buffer.from(name))
 }
 
 function pem(cert: Buffer): string {

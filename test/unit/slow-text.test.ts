@@ -33,7 +33,7 @@ const READERS: Readonly<Record<string, (text: string) => unknown>> = {
   'Content-Type of a caller': (text) => judgeJsonHead({ 'content-type': text }, 1),
   'X-Request-Id': (text) => requestId(text),
   'a key': (text) => [
-    callers.identify({ headers: { authorization: text } }),
+    callers.identify({ headers: { authorization: text }, socket: null }),
     callers.isKey(text),
     callers.isKey(`Basic ${text}`),
   ],

@@ -21,7 +21,7 @@ test('everything secret is shown as ***, wherever it stands', () => {
       redis: { url: `redis://:${CANARY}@redis.example`, password: CANARY },
       key: CANARY,
     } as unknown as Config['store'],
-    callers: [{ caller: { name: 'a', admin: false, may: [] }, keyHashes: [CANARY], jwt: null }],
+    callers: [{ caller: { name: 'a', admin: false, may: [] }, keyHashes: [CANARY], jwt: null, certificates: [] }],
     adapters: [
       {
         ...(adapter as Config['adapters'][number]),

@@ -33,7 +33,7 @@ describe('identifying the caller', () => {
     ['the digest instead of the key', { 'x-sallyport-key': sha256('ops-key').sha256.toString('hex') }, null],
   ] as const)
     test(`${name}: ${expected ?? 'Unauthenticated'}`, () => {
-      const who = callers.identify({ headers })
+      const who = callers.identify({ headers, socket: null })
       if (expected !== null) return assert.equal((who as { name: string }).name, expected)
       assert.ok(who instanceof GatewayError)
       assert.equal(who.type, 'Unauthenticated')
@@ -44,7 +44,11 @@ describe('identifying the caller', () => {
   test('without callers everybody is local, with admin rights', () => {
     const none = createCallers([])
     assert.equal(none.configured, false)
-    assert.deepEqual(none.identify({ headers: { 'x-sallyport-key': 'anything' } }), { name: 'local', admin: true, may: null })
+    assert.deepEqual(none.identify({ headers: { 'x-sallyport-key': 'anything' }, socket: null }), {
+      name: 'local',
+      admin: true,
+      may: null,
+    })
     assert.equal(none.isKey('anything'), false)
   })
 })

@@ -40,7 +40,7 @@ async function twoReplicas() {
 
 /** Name of the caller, or the refusal's type. */
 async function who(callers: Callers, key: string): Promise<string> {
-  const found = callers.identify({ headers: { 'x-sallyport-key': key } })
+  const found = callers.identify({ headers: { 'x-sallyport-key': key }, socket: null })
   const identity = found instanceof Promise ? await found : found
   return identity instanceof GatewayError ? identity.type : identity.name
 }
@@ -65,7 +65,7 @@ test('a refusal names the key by its id, and says why', async () => {
   await administration.revokeKey(id, 'ann')
   await clock.advance(5000)
   const told = (of: Callers, given: string): string => {
-    const found = of.identify({ headers: { authorization: `Bearer ${given}` } })
+    const found = of.identify({ headers: { authorization: `Bearer ${given}` }, socket: null })
     assert.ok(found instanceof GatewayError)
     assert.ok(!found.message.includes(given))
     return found.message

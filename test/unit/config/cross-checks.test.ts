@@ -1,6 +1,7 @@
 // Combinations of keys, each right for itself, that are refused or deserve a look.
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
+import { certificates } from '../../support/certificates.ts'
 import { faultsOf, load } from './support.ts'
 
 const KEY = 'k'.repeat(32)
@@ -11,6 +12,10 @@ const adapter = (keys: string, mount = 'https://a.example/'): string =>
 
 const jwt = (claims = '', jwksUri = 'https://issuer.example/jwks'): string =>
   `jwt: { issuer: "https://issuer.example", audience: sallyport, jwksUri: "${jwksUri}", claims: { ${claims} } }`
+
+/** The listener's own TLS, from the files below. */
+const TLS = (keys: string): string => `listen: { tls: { cert: cert.pem, key: key.pem, ${keys} } }\n`
+const PEMS = { 'cert.pem': certificates().good.cert, 'key.pem': certificates().good.key, 'ca.pem': certificates().ca }
 
 interface Refused {
   readonly name: string
@@ -63,6 +68,64 @@ const REFUSED: readonly Refused[] = [
     key: 'callers[1].keys[0]',
     message: /already a key of x/,
   },
+  {
+    name: 'certificates of callers that are never asked for',
+    yaml: `callers: [{ name: x, certificates: [{ san: "spiffe://a/b" }] }]\n${adapter('')}`,
+    key: 'callers[0].certificates[0]',
+    message: /never seen: no client certificate is asked for; name their authorities in listen\.tls\.clientCa/,
+  },
+  {
+    name: 'client certificates required of nobody',
+    yaml: `${TLS('requireClientCert: true')}${adapter('')}`,
+    key: 'listen.tls.requireClientCert',
+    message: /needs authorities.*listen\.tls\.clientCa/,
+  },
+  {
+    name: 'a certificate with two names',
+    yaml: `${TLS('clientCa: ca.pem')}callers: [{ name: x, certificates: [{ san: a, subject: CN=a }] }]\n${adapter('')}`,
+    key: 'callers[0].certificates[0]',
+    message: /must have one of san, subject .* and sha256/,
+  },
+  {
+    name: 'a subject that is none',
+    yaml: `${TLS('clientCa: ca.pem')}callers: [{ name: x, certificates: [{ subject: api }] }]\n${adapter('')}`,
+    key: 'callers[0].certificates[0]',
+    message: /must have one of/,
+  },
+  {
+    name: 'one certificate for two callers, written in two ways',
+    yaml: `${TLS('clientCa: ca.pem')}callers: [{ name: x, certificates: [{ subject: "CN=a,O=b" }] }, { name: y, certificates: [{ subject: "O=b, CN=a" }] }]\n${adapter('')}`,
+    key: 'callers[1].certificates[0]',
+    message: /already one of x; a certificate belongs to one caller/,
+  },
+  {
+    name: 'a certificate file that is not there',
+    yaml: `${TLS('').replace('cert.pem', 'none.pem')}${adapter('')}`,
+    key: 'listen.tls.cert',
+    message: /none\.pem cannot be read: it does not exist/,
+  },
+  {
+    name: 'a key that is none',
+    yaml: `${TLS('').replace('key.pem', 'cert.pem')}${adapter('')}`,
+    key: 'listen.tls.key',
+    message: /holds no private key without a passphrase/,
+  },
+  {
+    name: 'the key of another certificate',
+    yaml: `${TLS('').replace('cert.pem', 'ca.pem')}${adapter('')}`,
+    key: 'listen.tls.key',
+    message: /is not the private key of the first certificate in listen\.tls\.cert/,
+  },
+  ...(
+    [
+      ['a burst without a rate', '{ burst: 5 }', 'quota.burst', /there is none here/],
+      ['a burst above its rate', '{ rate: 5/s, burst: 6 }', 'quota.burst', /at most the rate's own 5/],
+      ['a quota that limits nothing', '{}', 'quota', /limits nothing/],
+    ] as const
+  ).map(([name, quota, key, message]) => ({
+    ...{ name, message, key: `callers[0].${key}` },
+    yaml: `callers: [{ name: x, keys: ["${KEY}"], quota: ${quota} }]\n${adapter('')}`,
+  })),
   {
     name: 'an issuer under no adapter',
     yaml: `callers: [{ name: x, ${jwt()} }]\n${adapter('')}`,
@@ -303,7 +366,7 @@ describe('places of a secret that are refused', () => {
 describe('refused', () => {
   for (const { name, yaml, key, message } of REFUSED) {
     test(name, async () => {
-      const faults = await faultsOf(yaml)
+      const faults = await faultsOf(yaml, {}, PEMS)
       assert.match(faults[0] ?? '', message)
       assert.equal(
         faults[0]
@@ -351,6 +414,16 @@ describe('accepted without a word', () => {
 describe('warned of', () => {
   const warned: [name: string, yaml: string, warning: RegExp][] = [
     ['a short key', `callers: [{ name: x, keys: ["short"] }]\n${adapter('')}`, /callers\[0\]\.keys\[0\] is shorter than 16/],
+    [
+      'a caller that nobody can be by the file alone',
+      `callers: [{ name: x }]\n${adapter('')}`,
+      /callers\[0\] \(x\) has nothing here to be known by.*sallyport callers create x/,
+    ],
+    [
+      'a policy that is only observed',
+      `callers: [{ name: x, keys: ["${KEY}"], observe: true }]\n${adapter('')}`,
+      /observe is on: may and quota refuse x nothing, every adapter is open to it/,
+    ],
     ['no adapters', 'adapters: []\n', /adapters is empty: every call will be EgressDenied/],
     [
       'metrics for everyone',

@@ -190,6 +190,7 @@ ${oneAdapter()}`,
       caller: { name: 'billing', admin: false, may: [{ adapter: 'a', methods: ['GET'], paths: null }] },
       keyHashes: ['87cbebfeebc05f7c54ac9336c4b4bbec831227a641951a4bde7edd56020f8590', 'ab'.repeat(32)],
       jwt: null,
+      certificates: [],
     })
     assert.deepEqual(config.callers[1]?.caller.may, [])
     assert.equal(JSON.stringify(config).includes(key), false)

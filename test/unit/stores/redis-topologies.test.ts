@@ -285,7 +285,7 @@ describe('Cluster', { concurrency: 3 }, () => {
 })
 
 describe('TLS', () => {
-  const SHOWN: readonly (readonly [shows: keyof Omit<Certificates, 'ca'>, why: RegExp])[] = [
+  const SHOWN: readonly (readonly [shows: keyof Omit<Certificates, 'ca' | 'strangeCa'>, why: RegExp])[] = [
     ['unknownIssuer', /shows a certificate that nobody we trust has signed; give its CA in store\.redis\.tls\.ca/],
     ['selfSigned', /shows a certificate that nobody we trust has signed/],
     ['expired', /shows a certificate that has expired/],
