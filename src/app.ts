@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import { isDeepStrictEqual } from 'node:util'
 import { createAdapterPool } from './adapters/adapter-pool.ts'
+import { createBreakerFleet } from './adapters/breaker-fleet.ts'
 import { createRoutes } from './adapters/routes.ts'
 import { createTwinRoutes } from './adapters/twin-routes.ts'
 import { createAdministration } from './admin/administration.ts'
@@ -134,6 +135,7 @@ export function createApp(config: Config, { log, clock = systemClock, reload }: 
   let snapshot = takeSnapshot(config, identities)
   const resolver = createResolver({ servers: config.dns.servers, clock, meter: metrics })
   const rotation = createBreakerRotation(clock)
+  const fleet = createBreakerFleet({ board: stores.breakers, clock, replica: randomBytes(8).toString('hex') })
   const own = createOwnListeners()
   const overrides = createOverrides(clock)
   const sharedOverrides = createSharedOverrides({
@@ -156,6 +158,7 @@ export function createApp(config: Config, { log, clock = systemClock, reload }: 
     metrics,
     log,
     rotation,
+    fleet,
     credentials: attach,
     overrides,
     transport: {
@@ -275,6 +278,7 @@ export function createApp(config: Config, { log, clock = systemClock, reload }: 
       sharedOverrides.close()
       logLevel.close()
       rotation.close()
+      fleet.close()
       resolver.close()
       stores.close()
       log.flush()

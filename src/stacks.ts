@@ -8,6 +8,7 @@ import { rateLimit } from './layers/rate-limit.ts'
 import { retry } from './layers/retry.ts'
 import { timeLeft } from './layers/time-left.ts'
 import type { AdapterPolicy } from './model/adapter-policy.ts'
+import type { BreakerFleet } from './model/breaker-fleet.ts'
 import type { Layer } from './model/dispatch.ts'
 import type { Clock, Logger, Meter } from './model/ports.ts'
 import { adapterStack } from './pipeline.ts'
@@ -24,6 +25,7 @@ export interface StackPorts {
   readonly metrics: Meter
   readonly log: Logger
   readonly rotation: BreakerRotation
+  readonly fleet: BreakerFleet
   readonly credentials: Layer
   readonly overrides: Pick<Overrides, 'over'>
   readonly transport: TransportPorts
@@ -38,12 +40,12 @@ export function buildStack(
   budget: RetryBudget | null,
   ports: StackPorts,
 ): OriginStack {
-  const { clock, metrics, log, rotation } = ports
+  const { clock, metrics, log, rotation, fleet } = ports
   const slots = createSlots(adapter.limits)
   const forced = ports.overrides.over(configuredName(adapter.name), origin.origin)
   const forcedPorts = { clock, adapter: adapter.name, origin: origin.origin, forced }
   const breaker: Breaker | null =
-    adapter.breaker === null ? null : createBreaker(adapter.breaker, { ...forcedPorts, meter: metrics, log, rotation })
+    adapter.breaker === null ? null : createBreaker(adapter.breaker, { ...forcedPorts, meter: metrics, log, rotation, fleet })
   const bucket = adapter.limits.rate === null ? null : createTokenBucket(adapter.limits.rate, clock)
   const transport = createOriginTransport(adapter, origin, ports.transport)
   const stacked = adapterStack({

@@ -94,6 +94,8 @@ const BREAKER = {
   openFor: duration().describe('How long it refuses before it probes.'),
   probes: integer(1, 1000).describe('Calls let through at once while half-open; all must succeed to close it.'),
   statuses: statuses(500).describe('Answers with these statuses are failures. Absent: every 5xx but 501.'),
+  slow: offOr(duration()).describe('A good answer that takes this long or longer is a failure too. Absent or off: none is.'),
+  ramp: duration(0).describe('After it closed, a growing share of calls is let through for so long. 0: all at once.'),
 }
 
 const LIMITS = {
@@ -190,7 +192,7 @@ function filled<S extends Record<string, z.ZodType>, D extends { readonly [K in 
 
 /** Also what an adapter starts from that asks for a breaker, or for retries, where `defaults` has them off. */
 export const BUILT_IN_BREAKER = section(
-  filled(BREAKER, { errorRate: '50%', volume: 20, window: '10s', openFor: '30s', probes: 1 }),
+  filled(BREAKER, { errorRate: '50%', volume: 20, window: '10s', openFor: '30s', probes: 1, ramp: 0 }),
 )
 
 export const BUILT_IN_RETRY = section(

@@ -179,6 +179,8 @@ function resolveBreaker(own: AdapterWritten, defaults: DefaultsWritten): Breaker
     openForMs: breaker.openFor,
     probes: breaker.probes,
     statuses: breaker.statuses ?? SERVER_FAILURES,
+    slowMs: breaker.slow ?? null,
+    rampMs: breaker.ramp,
   }
 }
 

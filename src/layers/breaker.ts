@@ -5,6 +5,7 @@ import { EventEmitter } from 'node:events'
 import CircuitBreaker from 'opossum'
 import { GatewayError } from '../errors/gateway-error.ts'
 import type { BreakerPolicy } from '../model/adapter-policy.ts'
+import type { BreakerFleet } from '../model/breaker-fleet.ts'
 import type { Override } from '../model/breaker-override.ts'
 import type { Layer } from '../model/dispatch.ts'
 import type { BreakerState } from '../model/envelope.ts'
@@ -37,6 +38,8 @@ export interface BreakerPorts extends ForcedPorts {
   readonly meter: Meter
   readonly log: Logger
   readonly rotation: BreakerRotation
+  /** The same breaker of other replicas. */
+  readonly fleet: BreakerFleet
 }
 
 /** Turns the windows of all breakers: one timer for each window length, not one a breaker. */
@@ -112,6 +115,10 @@ export function createBreaker(policy: BreakerPolicy, ports: BreakerPorts): Break
   let counting: Ticket = { epoch: 0, probe: false }
   let probing: Ticket = { epoch: 0, probe: true }
   let openedAt = 0
+  /** Open or half-open by what was seen here, not by what other replicas saw. */
+  let trippedHere = false
+  let wantedProbe = false
+  let ramp: Ramp | null = null
   let shown: BreakerState = 'closed'
 
   const state = (): BreakerState => {
@@ -122,8 +129,23 @@ export function createBreaker(policy: BreakerPolicy, ports: BreakerPorts): Break
     }
     return now
   }
+  const seat = ports.fleet.join(ports.adapter, ports.origin, {
+    tripped: () => trippedHere && !circuit.closed,
+    wantsProbe() {
+      const wanted = circuit.halfOpen && (wantedProbe || probes.out > 0)
+      wantedProbe = false
+      return wanted
+    },
+    open() {
+      if (circuit.closed && !circuit.isShutdown) circuit.open()
+    },
+    close() {
+      if (!circuit.closed && !circuit.isShutdown) circuit.close()
+    },
+  })
   circuit.on('open', () => {
     openedAt = clock.now()
+    ramp = null
     counting = { epoch: counting.epoch + 1, probe: false }
     probing = { epoch: counting.epoch, probe: true }
     state()
@@ -135,6 +157,8 @@ export function createBreaker(policy: BreakerPolicy, ports: BreakerPorts): Break
   })
   circuit.on('close', () => {
     clearWindow(circuit)
+    trippedHere = false
+    ramp = policy.rampMs > 0 ? createRamp(policy.rampMs, clock) : null
     state()
   })
 
@@ -143,7 +167,8 @@ export function createBreaker(policy: BreakerPolicy, ports: BreakerPorts): Break
       case 'closed':
         return 0
       case 'half-open':
-        return probes.out + probes.good < policy.probes ? 0 : PATIENCE_MS
+        wantedProbe = true
+        return probes.out + probes.good < policy.probes && seat.mayProbe() ? 0 : PATIENCE_MS
       case 'open':
         return forcedMs(ports) ?? Math.max(1, Math.ceil(openedAt + policy.openForMs - clock.now()))
     }
@@ -162,20 +187,26 @@ export function createBreaker(policy: BreakerPolicy, ports: BreakerPorts): Break
     if (ticket.probe && circuit.halfOpen) settleProbe(health)
     else if (!ticket.probe && circuit.closed && health !== 'neutral' && forced() === null) {
       circuit.fire(health === 'success').catch(ignore)
+      if (circuit.opened) trippedHere = true
     }
   }
 
   const settleProbe = (health: Health): void => {
     probes.out--
-    if (health === 'failure') circuit.open()
-    else if (health === 'success' && ++probes.good >= policy.probes) circuit.close()
+    if (health === 'failure') {
+      circuit.open()
+      trippedHere = true
+    } else if (health === 'success' && ++probes.good >= policy.probes) {
+      seat.recovered()
+      circuit.close()
+    }
   }
 
   const door: Layer = (next) => (request, context) => {
     const forMs = refusalMs()
-    if (forMs === 0) return next(request, context)
+    if (forMs === 0 && (ramp === null || forced() !== null || ramp.admits())) return next(request, context)
     context.trail.breaker = state()
-    return Promise.reject(refusal(context.trail.breaker, forMs, ports))
+    return Promise.reject(forMs === 0 ? notYet(ports) : refusal(context.trail.breaker, forMs, ports))
   }
 
   const layer: Layer = (next) => async (request, context) => {
@@ -183,10 +214,12 @@ export function createBreaker(policy: BreakerPolicy, ports: BreakerPorts): Break
     context.trail.breaker = state()
     if (forMs > 0) throw refusal(context.trail.breaker, forMs, ports)
     const ticket = admit()
+    const from = clock.now()
     let health: Health = 'neutral'
     try {
       const response = await next(request, context)
       health = healthOfStatus(response.status, policy.statuses)
+      if (health === 'success' && policy.slowMs !== null && clock.now() - from >= policy.slowMs) health = 'failure'
       return response
     } catch (error) {
       if (error instanceof GatewayError) health = healthOfError(error, policy.statuses)
@@ -203,8 +236,44 @@ export function createBreaker(policy: BreakerPolicy, ports: BreakerPorts): Break
     door,
     layer,
     tripped: () => circuit.opened,
-    shutdown: () => circuit.shutdown(),
+    shutdown() {
+      seat.leave()
+      circuit.shutdown()
+    },
   }
+}
+
+/** Lets a growing share through after it closed, so that a host that has just recovered does not meet all callers at once. */
+interface Ramp {
+  admits(): boolean
+}
+
+const FIRST_SHARE = 0.1
+
+/** Evenly rather than by chance: of ten calls at a share of 30 % every third or fourth. */
+function createRamp(rampMs: number, clock: Clock): Ramp {
+  const from = clock.now()
+  let credit = 1
+  return {
+    admits() {
+      const share = Math.max(FIRST_SHARE, (clock.now() - from) / rampMs)
+      credit = Math.min(1, credit + share)
+      if (share < 1 && credit < 1) return false
+      credit -= 1
+      return true
+    },
+  }
+}
+
+/** How soon a call that the ramp held back may come again. */
+const RAMP_PATIENCE_MS = 200
+
+function notYet({ adapter, origin }: ForcedPorts): GatewayError {
+  return new GatewayError(
+    'BreakerOpen',
+    `the circuit breaker of adapter "${adapter}" for ${origin} has just closed and lets calls through step by step (breaker.ramp)`,
+    { retryAfter: RAMP_PATIENCE_MS },
+  )
 }
 
 function ownState(circuit: CircuitBreaker<[boolean], void>): BreakerState {

@@ -38,6 +38,10 @@ export interface BreakerPolicy {
   readonly probes: number
   /** Statuses that count as failures. */
   readonly statuses: readonly number[]
+  /** A good answer that takes this long or longer counts as a failure; null: however long it takes. */
+  readonly slowMs: number | null
+  /** After it closed, a growing share is let through for so long. 0: everything at once. */
+  readonly rampMs: number
 }
 
 export interface Rate {

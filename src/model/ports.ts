@@ -393,3 +393,30 @@ export interface KeyValueStore {
   put(key: string, value: string, options: { readonly ttlMs: number | null; readonly ifVersion: number | null }): Promise<boolean>
   delete(key: string): Promise<void>
 }
+
+/** What one replica tells the others of its breakers; each key names an adapter and an origin. */
+export interface BreakerReport {
+  readonly replica: string
+  /** Open or half-open by what this replica saw itself. */
+  readonly tripped: readonly string[]
+  /** Half-open, with calls that would be probes. */
+  readonly wanted: readonly string[]
+  /** Closed by this replica's probes since its last report. */
+  readonly recovered: readonly string[]
+}
+
+export interface BreakerNews {
+  /** Replicas that reported within the last two seconds, this one included. */
+  readonly live: number
+  /** How many of them have tripped, by key. */
+  readonly votes: ReadonlyMap<string, number>
+  /** Keys for which this replica, and no other, may probe, for two seconds from when it last wanted to. */
+  readonly leases: ReadonlySet<string>
+  /** Keys that a replica's probes closed lately, and when by the store's clock, ms. */
+  readonly recovered: ReadonlyMap<string, number>
+}
+
+/** Where replicas tell each other of their breakers. Rejects with Overloaded where the store is away. */
+export interface BreakerBoard {
+  exchange(report: BreakerReport): Promise<BreakerNews>
+}

@@ -1,7 +1,7 @@
 // Which store stands behind which port: Redis where it is configured, else the embedded one; memory for secrets that there is
 // no key to seal with. app.ts and the command line both open their stores here.
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Clock, IdempotencyStore, KeyValueStore, Logger, Meter, SecretStore } from '../model/ports.ts'
+import type { BreakerBoard, Clock, IdempotencyStore, KeyValueStore, Logger, Meter, SecretStore } from '../model/ports.ts'
 import type { RedisTarget } from '../model/redis-target.ts'
 import { openEmbedded } from './embedded.ts'
 import { createEmbeddedIdempotency } from './embedded-idempotency.ts'
@@ -11,6 +11,7 @@ import { createMemoryIdempotency } from './memory-idempotency.ts'
 import { createMemorySecrets } from './memory-secrets.ts'
 import { createMemoryValues } from './memory-values.ts'
 import { openRedis } from './redis.ts'
+import { createRedisBreakers } from './redis-breakers.ts'
 import { createRedisIdempotency } from './redis-idempotency.ts'
 import { createRedisSecrets } from './redis-secrets.ts'
 import { createRedisValues } from './redis-values.ts'
@@ -36,6 +37,8 @@ export interface Stores {
   readonly idempotency: IdempotencyStore
   /** For adapters with `idempotency: local`. */
   readonly localIdempotency: IdempotencyStore
+  /** Where replicas tell each other of their breakers; null: there are none. */
+  readonly breakers: BreakerBoard | null
   healthy(): boolean
   close(): void
 }
@@ -79,6 +82,7 @@ export function openStores(options: StoresOptions, ports: StoresPorts): Stores {
       sessions: memorySessions ?? createRedisValues(redis),
       idempotency: createRedisIdempotency(redis),
       localIdempotency,
+      breakers: createRedisBreakers(redis),
       healthy: redis.healthy,
       close: redis.close,
     }
@@ -92,6 +96,7 @@ export function openStores(options: StoresOptions, ports: StoresPorts): Stores {
     sessions: memorySessions ?? createEmbeddedValues(embedded, clock),
     idempotency: createEmbeddedIdempotency(embedded, clock),
     localIdempotency,
+    breakers: null,
     healthy: embedded.healthy,
     close: embedded.close,
   }

@@ -48,6 +48,8 @@ export function anAdapter(over: Partial<AdapterPolicy> = {}): AdapterPolicy {
       openForMs: 30_000,
       probes: 1,
       statuses: [500, 502, 503, 504],
+      slowMs: null,
+      rampMs: 0,
     },
     limits: { concurrency: 100, queue: 200, rate: null },
     pool: { connections: 100, idleMs: 60_000, http2: false },

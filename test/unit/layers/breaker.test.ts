@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, mock, test } from 'node:test'
 import fc from 'fast-check'
+import { createBreakerFleet } from '../../../src/adapters/breaker-fleet.ts'
 import { GatewayError } from '../../../src/errors/gateway-error.ts'
 import { type Breaker, createBreaker, createBreakerRotation, createForcedDoor } from '../../../src/layers/breaker.ts'
 import type { BreakerPolicy } from '../../../src/model/adapter-policy.ts'
@@ -18,6 +19,8 @@ const POLICY: BreakerPolicy = {
   openForMs: 30_000,
   probes: 1,
   statuses: [500, 502, 503, 504],
+  slowMs: null,
+  rampMs: 0,
 }
 const GOOD = aResponse()
 const BAD = aResponse({ status: 503 })
@@ -37,7 +40,8 @@ function build(over: Partial<BreakerPolicy> = {}) {
   const origin = 'https://api.example.com'
   const overrides = createOverrides(clock)
   const forced = overrides.over('example', origin)
-  const breaker = createBreaker(policy, { clock, meter, log, adapter: 'example', origin, rotation, forced })
+  const fleet = createBreakerFleet({ board: null, clock, replica: 'r' })
+  const breaker = createBreaker(policy, { clock, meter, log, adapter: 'example', origin, rotation, forced, fleet })
   const force = (state: 'open' | 'closed' | null, until: number | null): void =>
     overrides.set(
       { adapter: 'example', origin: null },
@@ -393,10 +397,11 @@ test('after shutdown nothing is left running, and what is in flight still ends',
 test('all breakers of one window share one timer', () => {
   const clock = createFakeClock()
   const rotation = createBreakerRotation(clock)
+  const fleet = createBreakerFleet({ board: null, clock, replica: 'r' })
   const build = (windowMs: number) =>
     createBreaker(
       { ...POLICY, windowMs },
-      { clock, meter: aMeter(), log: { log: () => {} }, adapter: 'a', origin: 'o', rotation, forced: () => null },
+      { clock, meter: aMeter(), log: { log: () => {} }, adapter: 'a', origin: 'o', rotation, fleet, forced: () => null },
     )
   const breakers = [...Array.from({ length: 20 }, () => build(10_000)), build(5000)]
   assert.equal(clock.pending, 2)
@@ -511,4 +516,55 @@ test('any interleaving of calls, outcomes and time agrees with the contract’s 
     }),
     { numRuns: 60 },
   )
+})
+
+test('a good answer that takes as long as breaker.slow counts as a failure, a quicker one does not', async () => {
+  const { call, breaker, advance } = build({ slowMs: 1000, volume: 2 })
+  for (const ms of [999, 999]) {
+    const slow = held()
+    const { result } = call(slow.line)
+    await settle()
+    await advance(ms)
+    slow.answer(GOOD)
+    await settle()
+    assert.equal(result.value, GOOD)
+  }
+  assert.equal(breaker.state(), 'closed')
+  for (let times = 0; times < 2; times++) {
+    const slow = held()
+    call(slow.line)
+    await settle()
+    await advance(1000)
+    slow.answer(GOOD)
+    await settle()
+  }
+  assert.equal(breaker.state(), 'open')
+})
+
+test('after it closed a growing share is let through, evenly, and everything once breaker.ramp is over', async () => {
+  const { call, run, breaker, advance } = build({ rampMs: 10_000, volume: 2, openForMs: 1000 })
+  await run(BAD, BAD)
+  await advance(1000)
+  await run(GOOD)
+  assert.equal(breaker.state(), 'closed')
+  const shareOf = async (): Promise<number> => {
+    let through = 0
+    for (let times = 0; times < 100; times++) {
+      const { result } = call(GOOD)
+      await settle()
+      if (result.value === GOOD) through++
+      else {
+        assert.match(String(result.error), /has just closed and lets calls through step by step \(breaker\.ramp\)/)
+        assert.ok(result.error instanceof GatewayError && result.error.retryAfter === 200)
+      }
+    }
+    return through
+  }
+  const first = await shareOf()
+  assert.ok(first >= 9 && first <= 12, `${first} %`)
+  await advance(5000)
+  const half = await shareOf()
+  assert.ok(half >= 48 && half <= 52, `${half} %`)
+  await advance(5000)
+  assert.equal(await shareOf(), 100)
 })

@@ -1,6 +1,7 @@
 // Two layers at a time, in the pipeline's own order.
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, mock, test } from 'node:test'
+import { createBreakerFleet } from '../../../src/adapters/breaker-fleet.ts'
 import { GatewayError } from '../../../src/errors/gateway-error.ts'
 import { createBreaker, createBreakerRotation } from '../../../src/layers/breaker.ts'
 import { bulkhead } from '../../../src/layers/bulkhead.ts'
@@ -31,6 +32,8 @@ function build(breakerPolicy: Partial<BreakerPolicy> = {}, rules: Partial<RetryP
     openForMs: 5000,
     probes: 1,
     statuses: [503],
+    slowMs: null,
+    rampMs: 0,
     ...breakerPolicy,
   }
   const rotation = createBreakerRotation(clock)
@@ -38,6 +41,7 @@ function build(breakerPolicy: Partial<BreakerPolicy> = {}, rules: Partial<RetryP
     clock,
     meter,
     log: { log: () => {} },
+    fleet: createBreakerFleet({ board: null, clock, replica: 'r' }),
     adapter: 'example',
     origin: 'o',
     rotation,
