@@ -125,7 +125,8 @@ export function createApp(config: Config, { log, clock = systemClock, reload }: 
     { ring, lasting: keys !== null },
     { store: stores.secrets, clock, log },
   )
-  const audit = openAudit(config.audit, { dataDir: config.dataDir, keys: openAuditKeys(config, keys), clock, meter: metrics })
+  const auditKeys = openAuditKeys(config, keys)
+  const audit = openAudit(config.audit, { dataDir: config.dataDir, keys: auditKeys, clock, meter: metrics, log })
   const issuerKeys = createKeyFetch({ call: (incoming) => gateway.call(incoming) })
   const identities = openIdentities({
     ...{ store: stores.values, clock, log, staleForMs: config.store.staleForMs },

@@ -31,6 +31,9 @@ export interface AuditLogOptions {
 export interface FileAuditLog extends AuditLog {
   /** Where its chain stands; null: nothing was ever written. */
   end(): ChainEnd | null
+  readonly writer: WriterName
+  /** Written at once, as one block. Throws where it cannot be. */
+  note(entries: readonly AuditEntry[]): void
 }
 
 interface Batch {
@@ -114,6 +117,8 @@ export function createAuditLog(options: AuditLogOptions): FileAuditLog {
       return !failing
     },
     end: () => chain.end(),
+    writer,
+    note: (entries) => void chain.append(entries),
     async close() {
       if (closed) return
       closed = true

@@ -7,7 +7,12 @@ export type AuditEntry =
   | { readonly kind: 'result'; readonly record: AuditResult }
   | { readonly kind: 'act'; readonly record: AuditAct }
   /** Something about the file itself, such as a torn tail that was ended. */
-  | { readonly kind: 'note'; readonly note: string }
+  | {
+      readonly kind: 'note'
+      readonly note: string
+      /** Files that are removed for their age, and the last MAC of each. */
+      readonly removed?: Readonly<Record<string, string>>
+    }
 
 /** All entries of one write as the text of their lines. `seq` is the first one's number, `at` the instant of the write. */
 export function formatRecords(entries: readonly AuditEntry[], seq: number, at: string): string {
@@ -18,7 +23,7 @@ export function formatRecords(entries: readonly AuditEntry[], seq: number, at: s
 
 function toLine(entry: AuditEntry, seq: number, at: string): Record<string, unknown> {
   const { kind } = entry
-  if (kind === 'note') return { seq, at, kind, note: entry.note }
+  if (kind === 'note') return { seq, at, kind, note: entry.note, removed: entry.removed }
   if (kind === 'act') {
     const { id, who, via, act, subject, phase, error, detail } = entry.record
     return { seq, at, kind, id, who, via, act, subject, phase, error, detail }

@@ -1,14 +1,20 @@
 // The audit trail of a running gateway, joined: what writes it and what searches it. app.ts opens it.
+import { join } from 'node:path'
 import type { AuditSearch } from '../model/audit-search.ts'
-import type { AuditLog, Clock, Meter } from '../model/ports.ts'
+import type { AuditLog, Clock, Logger, Meter } from '../model/ports.ts'
 import type { AuditKeys } from './audit-keys.ts'
 import { createAuditLog } from './audit-log.ts'
+import { keepHouse } from './housekeeping.ts'
 import { createSearchThread } from './search-thread.ts'
 
 /** As the configuration has it. */
 export interface AuditSettings {
   readonly durability: 'process' | 'strict' | 'best-effort'
   readonly fileBytes: number
+  /** null: files are kept as they were written. */
+  readonly compressAfterMs: number | null
+  readonly retentionMs: number | null
+  readonly checkpoint: { readonly everyMs: number; readonly file: string | null } | null
 }
 
 export interface AuditPorts {
@@ -16,6 +22,7 @@ export interface AuditPorts {
   readonly keys: AuditKeys
   readonly clock: Clock
   readonly meter: Pick<Meter, 'auditFailed'>
+  readonly log: Logger
 }
 
 export interface Audit extends AuditLog {
@@ -23,15 +30,19 @@ export interface Audit extends AuditLog {
 }
 
 /** Throws where the folder or today's file cannot be used. */
-export function openAudit({ durability, fileBytes }: AuditSettings, { dataDir, keys, clock, meter }: AuditPorts): Audit {
-  const log = createAuditLog({ dataDir, clock, meter, durability, fileBytes, keys })
-  const search = createSearchThread({ dataDir, clock })
+export function openAudit(settings: AuditSettings, { dataDir, keys, clock, meter, log }: AuditPorts): Audit {
+  const { durability, fileBytes, compressAfterMs } = settings
+  const trail = createAuditLog({ dataDir, clock, meter, durability, fileBytes, keys })
+  const folder = join(dataDir, 'audit')
+  const search = createSearchThread({ dataDir, compressAfterMs }, { clock, log })
+  const stopHousekeeping = keepHouse(settings, { folder, keys, clock, log, trail, needed: () => false })
   return {
-    ...log,
+    ...trail,
     search,
     async close() {
       await search.close()
-      await log.close()
+      await trail.close()
+      await stopHousekeeping()
     },
   }
 }

@@ -195,7 +195,7 @@ function findEnd(folder: string, files: readonly TrailFile[]): State {
   return { chain: randomBytes(6).toString('hex'), seq: 0, mac: NO_MAC, key: null, from: null }
 }
 
-function lastBlockOf(folder: string, { name, compressed }: TrailFile): Block | null {
+export function lastBlockOf(folder: string, { name, compressed }: TrailFile): Block | null {
   if (compressed) return lastBlockIn(readLastMember(join(folder, `${name}.gz`)))
   const file = openAuditFile(join(folder, name))
   try {

@@ -4,7 +4,7 @@ import { Worker } from 'node:worker_threads'
 import type { ErrorType } from '../errors/catalogue.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
 import type { AuditPage, AuditPageQuery, AuditSearch } from '../model/audit-search.ts'
-import type { Clock } from '../model/ports.ts'
+import type { Clock, Logger } from '../model/ports.ts'
 import { streamPages } from './stream-pages.ts'
 
 export interface SearchThread extends AuditSearch {
@@ -13,21 +13,41 @@ export interface SearchThread extends AuditSearch {
 
 export interface SearchThreadOptions {
   readonly dataDir: string
-  readonly clock: Pick<Clock, 'after'>
+  /** Files are compressed so long after their day has ended; null: never. */
+  readonly compressAfterMs: number | null
   /** The thread begins to index so long after the gateway, unless a search comes first. Default 5000. */
   readonly startAfterMs?: number
+}
+
+export interface SearchThreadPorts {
+  readonly clock: Pick<Clock, 'after'>
+  readonly log: Logger
 }
 
 /** How often the index follows the files, ms. */
 const FOLLOW_EVERY_MS = 1000
 
-interface Answer {
-  readonly number: number
-  readonly page?: AuditPage
-  readonly error?: { readonly type: ErrorType | null; readonly message: string }
+/** What the thread is started with. */
+export interface WorkerSettings {
+  readonly folder: string
+  readonly indexFile: string
+  readonly followEveryMs: number
+  readonly compressAfterMs: number | null
 }
 
-export function createSearchThread({ dataDir, clock, startAfterMs = 5000 }: SearchThreadOptions): SearchThread {
+export interface Answer {
+  /** Of the question. */
+  readonly number?: number
+  readonly page?: AuditPage
+  readonly error?: { readonly type: ErrorType | null; readonly message: string }
+  /** What nobody asked for could not be done: a code. */
+  readonly failed?: string
+}
+
+export function createSearchThread(
+  { dataDir, compressAfterMs, startAfterMs = 5000 }: SearchThreadOptions,
+  { clock, log }: SearchThreadPorts,
+): SearchThread {
   const waiting = new Map<number, PromiseWithResolvers<AuditPage>>()
   let worker: Worker | null = null
   let asked = 0
@@ -45,14 +65,13 @@ export function createSearchThread({ dataDir, clock, startAfterMs = 5000 }: Sear
     if (worker) return worker
     stopTimer()
     const script = new URL(`./search-worker${extname(import.meta.url)}`, import.meta.url)
-    const workerData = {
-      folder: join(dataDir, 'audit'),
-      indexFile: join(dataDir, 'audit-index.db'),
-      followEveryMs: FOLLOW_EVERY_MS,
-    }
+    const files = { folder: join(dataDir, 'audit'), indexFile: join(dataDir, 'audit-index.db') }
+    const workerData: WorkerSettings = { ...files, followEveryMs: FOLLOW_EVERY_MS, compressAfterMs }
     const started = new Worker(script, { workerData })
     started.unref()
-    started.on('message', ({ number, page, error }: Answer) => {
+    started.on('message', ({ number, page, error, failed }: Answer) => {
+      if (failed !== undefined) log.log('warn', 'audit housekeeping failed', { because: failed })
+      if (number === undefined) return
       const ask = waiting.get(number)
       waiting.delete(number)
       if (page) ask?.resolve(page)

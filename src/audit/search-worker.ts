@@ -1,18 +1,21 @@
-// The thread in which the gateway's trail is indexed and searched, so that no call waits for either.
+// The thread in which the gateway's trail is indexed, searched and compressed, so that no call waits for any of it.
 import { parentPort, workerData } from 'node:worker_threads'
 import { GatewayError } from '../errors/gateway-error.ts'
 import type { AuditPageQuery } from '../model/audit-search.ts'
+import { compressOld } from './compress.ts'
 import { openTrailSearch } from './search.ts'
+import type { Answer, WorkerSettings } from './search-thread.ts'
 
-const { folder, indexFile, followEveryMs } = workerData as { folder: string; indexFile: string; followEveryMs: number }
+const { folder, indexFile, followEveryMs, compressAfterMs } = workerData as WorkerSettings
 const search = openTrailSearch(folder, indexFile)
+const answer = (message: Answer): void => parentPort?.postMessage(message)
 
 parentPort?.on('message', ({ number, query }: { number: number; query: AuditPageQuery }) => {
   search.search(query).then(
-    (page) => parentPort?.postMessage({ number, page }),
+    (page) => answer({ number, page }),
     (error: unknown) => {
       const known = error instanceof GatewayError
-      parentPort?.postMessage({ number, error: { type: known ? error.type : null, message: (error as Error).message } })
+      answer({ number, error: { type: known ? error.type : null, message: (error as Error).message } })
     },
   )
 })
@@ -21,3 +24,15 @@ parentPort?.on('message', ({ number, query }: { number: number; query: AuditPage
 const follow = (): void => void search.catchUp().then(again, again)
 const again = (): void => void setTimeout(follow, followEveryMs)
 follow()
+
+const COMPRESS_EVERY_MS = 3_600_000
+
+async function compress(afterMs: number): Promise<void> {
+  try {
+    await compressOld(folder, { now: Date.now(), afterMs })
+  } catch (error) {
+    answer({ failed: (error as NodeJS.ErrnoException).code ?? (error as Error).name })
+  }
+  setTimeout(() => void compress(afterMs), COMPRESS_EVERY_MS)
+}
+if (compressAfterMs !== null) void compress(compressAfterMs)

@@ -86,6 +86,12 @@ export interface Config {
     readonly key: string | null
     /** A larger file is followed by another of the same day. */
     readonly fileBytes: number
+    /** After the end of a file's day; null: never. */
+    readonly compressAfterMs: number | null
+    /** null: for ever. */
+    readonly retentionMs: number | null
+    /** null: none. `file`: absolute path; null: into the log. */
+    readonly checkpoint: { readonly everyMs: number; readonly file: string | null } | null
   }
   readonly overload: {
     readonly calls: number

@@ -89,6 +89,19 @@ export function duration(least: 0 | 1 = 1, most = 2 ** 31 - 1) {
   )
 }
 
+/** In ms, for what is counted in days: as a duration, or `400d`. */
+export function age() {
+  const form = 'an age such as 36h or 400d'
+  return field<number>(
+    (written) => {
+      const days = typeof written === 'string' ? /^(\d{1,6})d$/.exec(written) : null
+      const read = days ? good(Number(days[1]) * 86_400_000) : unit(parseDuration, form, () => null)(written)
+      return read.ok && read.value < 60_000 ? bad('must be at least 1m') : read
+    },
+    unitJson('age', 'integer', '^\\d+(\\.\\d+)?(ms|s|m|h|d)$', ['36h', '400d']),
+  )
+}
+
 /** In bytes, at least 1. */
 export function size() {
   const form = 'a size such as 64KiB or 10MiB'

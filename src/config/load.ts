@@ -135,6 +135,7 @@ async function readSurroundings(written: Written, path: string): Promise<Read> {
   }
   const keyFile = await keyFileOf('store')
   const auditKeyFile = await keyFileOf('audit')
+  const checkpointFile = written.audit.checkpoint?.file ? near(written.audit.checkpoint.file) : null
   const redis = await readRedisFiles(written.store.redis, near)
   objections.push(...redis.objections)
   const listen = await readListenFiles(written.listen.tls, near)
@@ -146,6 +147,7 @@ async function readSurroundings(written: Written, path: string): Promise<Read> {
     dataDir,
     keyFile,
     auditKeyFile,
+    checkpointFile,
     highWater,
     caBundles,
     listenPems: listen.pems,

@@ -14,6 +14,7 @@ export interface Surroundings {
   readonly dataDir: string
   readonly keyFile: string | null
   readonly auditKeyFile: string | null
+  readonly checkpointFile: string | null
   readonly highWater: string
   readonly caBundles: ReadonlyMap<string, string>
   readonly listenPems: ListenPems | null
@@ -63,7 +64,7 @@ export function resolveConfig(written: Written, surroundings: Surroundings): Con
       eventLoopDelayMs: written.overload.eventLoopDelay,
       memory: written.overload.memory,
     },
-    audit: resolveAudit(written.audit, surroundings.auditKeyFile),
+    audit: resolveAudit(written.audit, surroundings),
     metrics: { public: metrics.public, listen: metrics.listen ?? null },
     log: written.log,
     sessions: { ttlMs: written.sessions.ttl },
@@ -71,8 +72,17 @@ export function resolveConfig(written: Written, surroundings: Surroundings): Con
   }
 }
 
-function resolveAudit({ durability, key, fileSize }: Written['audit'], keyFile: string | null): Config['audit'] {
-  return { durability, keyFile, key: key ?? null, fileBytes: fileSize }
+function resolveAudit(written: Written['audit'], { auditKeyFile, checkpointFile }: Surroundings): Config['audit'] {
+  const { durability, key, fileSize, compressAfter, retention, checkpoint } = written
+  return {
+    durability,
+    keyFile: auditKeyFile,
+    key: key ?? null,
+    fileBytes: fileSize,
+    compressAfterMs: compressAfter,
+    retentionMs: retention,
+    checkpoint: checkpoint && { everyMs: checkpoint.every, file: checkpointFile },
+  }
 }
 
 /** SHA-256, lower-case hexadecimal. */

@@ -3,7 +3,22 @@
 import { z } from 'zod'
 import { ADAPTER, DEFAULTS, methods, paths, TIMEOUT } from './adapter-schema.ts'
 import { normaliseDnsServer } from './addresses.ts'
-import { choice, duration, field, flag, integer, name, optionalText, percent, rate, section, size, text } from './fields.ts'
+import {
+  age,
+  choice,
+  duration,
+  field,
+  flag,
+  integer,
+  name,
+  offOr,
+  optionalText,
+  percent,
+  rate,
+  section,
+  size,
+  text,
+} from './fields.ts'
 import { REDIS } from './redis-schema.ts'
 
 const LONG = Number.MAX_SAFE_INTEGER
@@ -238,6 +253,22 @@ export const ROOT = section({
         `Keys that chain the trail, written "\${SALLYPORT_AUDIT_KEY}". Without either they are derived from those of the store; without those too the file audit.key in dataDir holds one.`,
       ),
     fileSize: size().prefault('256MiB').describe('A larger file is followed by another one of the same day.'),
+    compressAfter: offOr(age())
+      .prefault('1d')
+      .describe('Files are compressed so long after their day has ended; they are searched and verified as before. off: never.'),
+    retention: offOr(age())
+      .prefault('400d')
+      .describe('Files are removed so long after their day has ended, which a record says. off: never.'),
+    checkpoint: offOr(
+      section({
+        every: duration().prefault('10m').describe('How often, where something was recorded since; at the end too.'),
+        file: text('the path of a file')
+          .optional()
+          .describe('A line is appended to it, best on another machine. Absent: a line in the log.'),
+      }),
+    )
+      .prefault({})
+      .describe('Where the chain stands, told to somewhere else, so that a tail that was cut off can be found.'),
   })
     .prefault({})
     .describe('The audit trail.'),

@@ -28,7 +28,7 @@ const FIELDS: ReadonlySet<string> = new Set([
   ...['requestId', 'caller', 'entrance', 'adapter', 'origin', 'method', 'url', 'status', 'error', 'source', 'sent', 'attempts'],
   ...['durationMs', 'queuedMs', 'breaker', 'credential', 'bytesOut', 'bytesIn', 'suppressed'],
   ...['because', 'from', 'to', 'store', 'name', 'version', 'count', 'afterMs', 'until', 'code', 'syscall', 'where'],
-  ...['act', 'subject'],
+  ...['act', 'subject', 'chain', 'seq', 'mac'],
   ...['file', 'line', 'key', 'address', 'port', 'mount', 'signal', 'node', 'pid'],
 ])
 const MAX_VALUE = 1024

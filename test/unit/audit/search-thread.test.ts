@@ -10,7 +10,7 @@ test('a search is answered by the thread, and one that makes no sense is refused
   const { dataDir, open, call } = aTrailFolder(t)
   const chain = open()
   call(chain, { id: 'r-1' })
-  const search = createSearchThread({ dataDir, clock: createFakeClock() })
+  const search = createSearchThread({ dataDir, compressAfterMs: null }, { clock: createFakeClock(), log: { log: () => {} } })
   try {
     const { records } = await search.search({ caller: 'billing' })
     assert.deepEqual(
