@@ -1,13 +1,11 @@
 // The same calls through the gateway and with Python's Requests, against a real httpbin (Debian's python3-httpbin).
 // Needs python3 with requests 2.34.2; `npm run test:parity` runs it, `.ci/run` installs what it needs.
 import assert from 'node:assert/strict'
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
-import { once } from 'node:events'
-import { createServer } from 'node:net'
+import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { startGateway, type TestGateway } from '../../support/gateway.ts'
+import { type Httpbin, startHttpbin } from '../../support/httpbin.ts'
 import { type Ask, CASES } from './cases.ts'
 
 interface Outcome {
@@ -26,29 +24,6 @@ interface Outcome {
 
 /** Both sides send the same of what differs by nature between two clients. */
 const HEADERS = { 'User-Agent': 'parity/1', 'Accept-Encoding': 'gzip, deflate', Accept: '*/*' }
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as { port: number }
-  server.close()
-  return port
-}
-
-async function startHttpbin(port: number): Promise<ChildProcess> {
-  const code = `from httpbin import app; app.run(host='127.0.0.1', port=${port}, threaded=True)`
-  const child = spawn('/usr/bin/python3', ['-c', code], { stdio: 'ignore' })
-  for (let tries = 0; tries < 100; tries++) {
-    const answered = await fetch(`http://127.0.0.1:${port}/status/200`).then(
-      () => true,
-      () => false,
-    )
-    if (answered) return child
-    if (child.exitCode !== null) break
-    await sleep(100)
-  }
-  throw new Error('httpbin did not start: is python3-httpbin installed?')
-}
 
 /** Boundaries, nonces and dates are drawn anew by each call. */
 function withoutChance(text: string): string {
@@ -153,16 +128,15 @@ function fromEnvelope(envelope: any): Outcome {
 const textOf = (envelope: { text?: string }): string | undefined => envelope.text
 
 describe('the same calls as Python Requests makes', () => {
-  let httpbin: ChildProcess
+  let httpbin: Httpbin
   let gateway: TestGateway
   let origin: string
   // biome-ignore lint/suspicious/noExplicitAny: the JSON of another program
   const expected = new Map<string, any>()
 
   before(async () => {
-    const port = await freePort()
-    origin = `http://127.0.0.1:${port}`
-    httpbin = await startHttpbin(port)
+    httpbin = await startHttpbin()
+    origin = httpbin.origin
     const input = JSON.stringify(CASES.map((one) => ({ ...one, headers: HEADERS })))
     const python = spawnSync('python3', [join(import.meta.dirname, 'with-requests.py'), origin], {
       input,
@@ -180,7 +154,7 @@ describe('the same calls as Python Requests makes', () => {
 
   after(async () => {
     await gateway?.stop()
-    httpbin?.kill()
+    httpbin?.stop()
   })
 
   const descriptor = ({ url, headers, ...ask }: Ask): object => ({
