@@ -7,7 +7,7 @@ import type { NewSecret } from '../../src/credentials/provision.ts'
 import { type AuthorizationServer, startAuthorizationServer } from '../support/authorization-server.ts'
 import { CANARY_TOKEN } from '../support/canary.ts'
 import { certificates } from '../support/certificates.ts'
-import type { TestGateway, TestGatewayOptions } from '../support/gateway.ts'
+import { startGateway, type TestGateway, type TestGatewayOptions } from '../support/gateway.ts'
 import { startRedis, type TestRedis } from '../support/redis.ts'
 import { gatewayFor, upstreamFor } from '../support/scene.ts'
 import { type ScriptedUpstream, valuesOf } from '../support/scripted-upstream.ts'
@@ -154,6 +154,23 @@ test('an answer that was lost ends the use of the refresh token everywhere, unti
   for (const gateway of gateways)
     await until('the new version is used', async () => (await gateway.call({ url: up.origin })).envelope.status === 200)
   assert.equal(auth.asked.length, 2)
+})
+
+test('a shutdown in the middle of a refresh waits for its answer, though nobody else does any more', async (t) => {
+  const pair = await setPair(t)
+  const { auth, up, options, gateways } = pair
+  await provisionAll(pair, await secretFor(up, auth, { clientSecret: CLIENT_SECRET }))
+  const leaving = await startGateway(options)
+  await isReady(leaving)
+  auth.delayMs = 300
+  const hangUp = new AbortController()
+  const call = assert.rejects(leaving.call({ url: up.origin }, { signal: hangUp.signal }))
+  await until('the refresh is under way', async () => auth.asked.length === 1)
+  hangUp.abort()
+  await call
+  await leaving.stop()
+  assert.equal((await gateways[0]?.call({ url: up.origin }))?.envelope.status, 200)
+  assert.equal(auth.asked.length, 1, 'its successor was kept, and the token with it')
 })
 
 test('with Redis away a token that serves goes on, and no refresh token is used', async (t) => {
