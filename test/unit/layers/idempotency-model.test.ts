@@ -40,9 +40,9 @@ const STEP = fc.oneof(
     weight: 2,
     arbitrary: fc.record({ kind: fc.constant('answer' as const), end: fc.constantFrom('good' as const, 'refused' as const) }),
   },
-  { weight: 2, arbitrary: fc.record({ kind: fc.constant('wait' as const), ms: fc.constantFrom(40, 700, 4000, 20_000) }) },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant('wait' as const), ms: fc.constantFrom(40, 4000, 20_000) }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('hang up' as const), nth: fc.nat(5) }) },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant('die' as const), replica: fc.nat(REPLICAS - 1) }) },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant('die' as const), replica: fc.nat(REPLICAS - 1) }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('store' as const), away: fc.boolean() }) },
 )
 
@@ -118,7 +118,7 @@ function build() {
 
 test('a key goes out again only if every time before it provably did not, whatever happens', async () => {
   await fc.assert(
-    fc.asyncProperty(fc.array(STEP, { maxLength: 30 }), async (steps) => {
+    fc.asyncProperty(fc.array(STEP, { minLength: 3, maxLength: 25 }), async (steps) => {
       const { clock, world, goings, calls, call, die } = build()
       for (const step of steps) {
         if (step.kind === 'call') call(step.replica, step.key, step.end)
@@ -143,6 +143,6 @@ test('a key goes out again only if every time before it provably did not, whatev
       for (const { result, alive } of calls)
         assert.ok(result.done || !alive.yes, 'every call on a replica that lives has its end')
     }),
-    { numRuns: 300 },
+    { numRuns: 1200 },
   )
 })
