@@ -64,6 +64,7 @@ import { openStores, type Stores, type StoresPorts, untilConnected } from './sto
 import { sealOutcomes, sealValues } from './stores/sealed.ts'
 import type { ProcessLogger } from './telemetry/logger.ts'
 import { createMetrics } from './telemetry/metrics.ts'
+import type { OpenTraces } from './telemetry/traces.ts'
 import { createOwnListeners } from './transport/own-listeners.ts'
 import { createRehearsal } from './transport/rehearsal.ts'
 import { createResolver } from './transport/resolver.ts'
@@ -87,6 +88,8 @@ export interface App {
 /** Origins at once, all adapters together, and how long one without calls is kept. */
 const MAX_ORIGINS = 5000
 const ORIGIN_IDLE_MS = 300_000
+/** How long the collector has for the last spans when the gateway stops. */
+const LAST_SPANS_MS = 3000
 
 export const systemClock: Clock = {
   now: () => performance.now(),
@@ -111,10 +114,13 @@ export interface AppPorts {
   readonly clock?: Clock
   /** Reads the configuration anew and gives it to `App.reload`, as a signal does; asked by operators at the admin entrance. */
   readonly reload: () => Promise<Reloaded>
+  /** null or absent: calls are not traced. */
+  readonly traces?: OpenTraces | null
 }
 
-export function createApp(config: Config, { log, clock = systemClock, reload }: AppPorts): App {
+export function createApp(config: Config, { log, clock = systemClock, reload, traces }: AppPorts): App {
   const metrics = createMetrics({ version: VERSION })
+  const tracer = traces?.({ clock, log, meter: metrics }) ?? null
   const keys = openKeyRing(config.store)
   const stores = openConfiguredStores(config, { canSeal: keys !== null, clock, meter: metrics, log })
   const ring = keys ?? createEphemeralKeyRing()
@@ -198,6 +204,7 @@ export function createApp(config: Config, { log, clock = systemClock, reload }: 
     audit,
     meter: metrics,
     log,
+    tracer,
     makeBoundary: () => randomBytes(16).toString('hex'),
     isGlobalUnicast,
   })
@@ -274,6 +281,7 @@ export function createApp(config: Config, { log, clock = systemClock, reload }: 
       await shared.close()
       await pool.close()
       await audit.close()
+      await tracer?.close(LAST_SPANS_MS)
       await identities.close()
       secrets.close()
       sharedOverrides.close()

@@ -16,6 +16,8 @@ import type {
   AuditLog,
   CallLine,
   CallLog,
+  CallTrace,
+  CallTracer,
   Clock,
   CookieJar,
   Logger,
@@ -45,6 +47,8 @@ export interface GatewayPorts {
   readonly audit: AuditLog
   readonly meter: Meter
   readonly log: Logger & CallLog
+  /** null or absent: calls are not traced. */
+  readonly tracer?: CallTracer | null
   /** Random text for a multipart boundary. */
   readonly makeBoundary: () => string
   readonly isGlobalUnicast: (address: string) => boolean
@@ -55,6 +59,7 @@ interface Course {
   readonly incoming: IncomingCall
   readonly startedAt: number
   readonly trail: Trail
+  readonly trace: CallTrace | null
   descriptor: Descriptor | null
   request: HopRequest | null
   context: CallContext | null
@@ -76,8 +81,9 @@ const IDEMPOTENT: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'TRAC
 export function createGateway(ports: GatewayPorts): Gateway {
   const { clock, sessions, quotas, audit, meter, log } = ports
 
-  const begin = (incoming: IncomingCall): Course => ({
+  const begin = (incoming: IncomingCall, tracer: CallTracer | null): Course => ({
     incoming,
+    trace: tracer?.begin({ tracestate: null, ...incoming }) ?? null,
     startedAt: clock.now(),
     trail: createTrail(),
     descriptor: null,
@@ -107,11 +113,14 @@ export function createGateway(ports: GatewayPorts): Gateway {
     trail.url = outbound.url.href
     const planned = planHop({ adapter, because, descriptor, routes, method: outbound.method, userinfo, originChanged: false })
     warnAll(trail, planned.warnings)
-    const { requestId, traceparent, caller, cancellation } = incoming
+    const { requestId, traceparent, tracestate = null, caller, cancellation } = incoming
+    const { trace } = course
     const compose = (jar: CookieJar): Opened => {
-      const request = composeHop(outbound, planned.plan, { cookie: jar.header(outbound.url), requestId, traceparent })
+      const request = composeHop(outbound, planned.plan, { cookie: jar.header(outbound.url), requestId, traceparent, tracestate })
       const deadline = course.startedAt + (course.totalMs ?? 0)
-      const context: CallContext = { requestId, traceparent, caller, descriptor, cancellation, deadline, routes, jar, trail }
+      const context: CallContext = {
+        ...{ requestId, traceparent, tracestate, trace, caller, descriptor, cancellation, deadline, routes, jar, trail },
+      }
       course.request = request
       course.context = context
       return { request, context, descriptor }
@@ -241,14 +250,14 @@ export function createGateway(ports: GatewayPorts): Gateway {
     const { entrance, requestId: id, caller } = incoming
     const fault = faultOf({ status, error, source })
     const rule = outcome.error?.rule ?? null
-    const traceId = traceIdOf(incoming)
+    const traceId = course.trace?.traceId ?? traceIdOf(incoming)
     for (const wait of trail.waits) meter.waited(adapterOfWait(wait, trail), wait.because, wait.ms / 1000)
     meter.callEnded({
       ...{ entrance, adapter, caller: caller.name, status, error, fault, rule, traceId, bytesOut, bytesIn, replayed },
       seconds: durationMs / 1000,
       ownSeconds: replayed ? null : ownMs(durationMs, trail) / 1000,
     })
-    log.callLine({
+    const line: CallLine = {
       requestId: id,
       traceId,
       caller: caller.name,
@@ -270,7 +279,10 @@ export function createGateway(ports: GatewayPorts): Gateway {
       bytesOut,
       bytesIn,
       observed,
-    })
+    }
+    log.callLine(line)
+    const { attempts, waits } = trail
+    course.trace?.end({ line, httpStatus: envelope.status, attempts, waits, endedAt: course.startedAt + durationMs })
     return audit.result({
       id,
       intent: course.intent,
@@ -290,7 +302,7 @@ export function createGateway(ports: GatewayPorts): Gateway {
   }
 
   async function call(incoming: IncomingCall): Promise<Answer> {
-    const course = begin(incoming)
+    const course = begin(incoming, ports.tracer ?? null)
     const outcome = await admitted(course)
     if (course.descriptor?.session !== undefined) await saveSession(course)
     const envelope = tellOrFail(course, outcome)
@@ -304,7 +316,7 @@ export function createGateway(ports: GatewayPorts): Gateway {
   }
 
   async function prepare(incoming: IncomingCall): Promise<Answer> {
-    const course = begin(incoming)
+    const course = begin(incoming, null)
     let error: GatewayError | null = null
     try {
       const { request, context } = await open(course)

@@ -21,12 +21,14 @@ import { openKeyRing, openSecretAdministration } from './credentials/open-secret
 import { VERSION } from './model/version.ts'
 import { untilConnected } from './stores/open-stores.ts'
 import { createLogger, type ProcessLogger } from './telemetry/logger.ts'
+import { loadTraces } from './telemetry/traces.ts'
 
 async function serve(given: string | null): Promise<void> {
   const file = given ?? process.env.SALLYPORT_CONFIG ?? null
   const { config, warnings, files } = await loadConfig({ file, env: process.env })
   const log = createLogger({ level: config.log.level, pretty: process.stdout.isTTY === true })
-  const app = createApp(config, { log, reload: () => following.ask() })
+  const traces = await loadTraces(process.env)
+  const app = createApp(config, { log, traces, reload: () => following.ask() })
   const following = await followChanges(files, () => reload(app, file, log))
   const sample = file === null ? await startSample(app, config) : null
   const { address, port } = await app.listen()

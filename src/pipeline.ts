@@ -17,6 +17,7 @@ export function adapterStack(layers: {
   readonly breakerDoor: Layer
   readonly bulkhead: Layer
   readonly breaker: Layer
+  readonly traceContext: Layer
   readonly timeLeft: Layer
   readonly credentials: Layer
 }): Layer {
@@ -26,6 +27,7 @@ export function adapterStack(layers: {
     layers.breakerDoor, // an open breaker refuses before anybody queues
     layers.bulkhead, // a waiting retry holds no slot; a full queue is not the host's fault
     layers.breaker, // judged by policy/classify.ts
+    layers.traceContext, // a try's own span is what the upstream continues
     layers.timeLeft, // every wait is over here, and credentials may sign what it says
     layers.credentials, // secrets exist only below this line
   )

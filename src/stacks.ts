@@ -7,6 +7,7 @@ import { bulkhead } from './layers/bulkhead.ts'
 import { rateLimit } from './layers/rate-limit.ts'
 import { retry } from './layers/retry.ts'
 import { timeLeft } from './layers/time-left.ts'
+import { traceContext } from './layers/trace-context.ts'
 import type { AdapterPolicy } from './model/adapter-policy.ts'
 import type { BreakerFleet } from './model/breaker-fleet.ts'
 import type { Layer } from './model/dispatch.ts'
@@ -54,6 +55,7 @@ export function buildStack(
     breakerDoor: breaker?.door ?? createForcedDoor(forcedPorts),
     bulkhead: bulkhead(slots, { clock }),
     breaker: breaker?.layer ?? passThrough,
+    traceContext,
     timeLeft: timeLeft(adapter.timeoutHeader, { clock }),
     credentials: ports.credentials,
   })

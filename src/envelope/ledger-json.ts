@@ -2,7 +2,7 @@
 import type { Attempt, HistoryEntry } from '../model/envelope.ts'
 import { mergeHeaders, objectText } from './headers-json.ts'
 
-export interface AttemptView extends Omit<Attempt, 'status' | 'error'> {
+export interface AttemptView extends Omit<Attempt, 'status' | 'error' | 'begun' | 'span'> {
   readonly status: Attempt['status'] | undefined
   readonly error: Attempt['error'] | undefined
 }

@@ -32,7 +32,12 @@ export interface RedirectPorts {
   composeHop(
     outbound: Outbound,
     plan: HopPlan,
-    call: { readonly cookie: string | null; readonly requestId: string; readonly traceparent: string | null },
+    call: {
+      readonly cookie: string | null
+      readonly requestId: string
+      readonly traceparent: string | null
+      readonly tracestate?: string | null
+    },
   ): HopRequest
   /** Throws InvalidURL and its kin, as the upstream's doing, where the Location is no URL that can be called. */
   resolveLocation(from: PreparedUrl, location: string): PreparedUrl
@@ -124,11 +129,11 @@ function compose(ports: RedirectPorts, { hop, first, context }: Answered, verdic
   if (route === null)
     throw new GatewayError('EgressDenied', `the redirect leads to ${url.origin}, and no adapter is mounted there`)
   const originChanged = hop.originChanged || verdict.originChanged
-  const { descriptor, routes, requestId, traceparent, jar, trail } = context
+  const { descriptor, routes, requestId, traceparent, tracestate = null, jar, trail } = context
   const userinfo = loginOf(first.plan, descriptor)
   const { plan, warnings } = ports.planHop({ ...route, descriptor, routes, method, userinfo, originChanged })
   for (const warning of warnings) trail.warn(warning)
-  const next = ports.composeHop(outbound, plan, { cookie: jar.header(url), requestId, traceparent })
+  const next = ports.composeHop(outbound, plan, { cookie: jar.header(url), requestId, traceparent, tracestate })
   return { request: next, followed: hop.followed + 1, secured: secured || url.scheme === 'https', originChanged }
 }
 

@@ -4,6 +4,13 @@ import type { Sent } from '../errors/gateway-error.ts'
 import type { HeaderList } from './header-list.ts'
 
 export type WaitReason = 'backoff' | 'Retry-After' | 'rate limit' | 'queue' | 'renewed credential'
+/** A wait before the attempt that is `next`th in the ledger, or in vain where there is none. */
+export interface Wait {
+  readonly because: WaitReason
+  readonly ms: number
+  readonly next: number
+}
+
 export type BreakerState = 'closed' | 'open' | 'half-open'
 
 /** One try on the wire. The transport opens it and closes it; nobody else writes to it. */
@@ -24,6 +31,10 @@ export interface Attempt {
   connect: number | null
   firstByte: number | null
   elapsed: number
+  /** Monotonic clock, ms; for traces, not shown. */
+  readonly begun: number
+  /** Its span's id, where that was sent upstream; not shown. */
+  readonly span: string | null
 }
 
 /** A redirect hop that was followed, or a digest 401. */

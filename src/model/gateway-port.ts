@@ -10,6 +10,8 @@ export interface IncomingCall {
   readonly entrance: Entrance
   readonly requestId: string
   readonly traceparent: string | null
+  /** W3C, beside a traceparent; null or absent: none. */
+  readonly tracestate?: string | null
   /** How long the caller itself still waits for the answer, ms; 0 or less: it has stopped. null: it did not say. */
   readonly timeLeftMs: number | null
   readonly caller: Caller

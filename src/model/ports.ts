@@ -3,7 +3,7 @@ import type { Blame, ErrorType } from '../errors/catalogue.ts'
 import type { RefusalRule } from '../errors/refusal-rules.ts'
 import type { AdapterPolicy, Ceilings } from './adapter-policy.ts'
 import type { Caller } from './caller.ts'
-import type { Attempt, WaitReason } from './envelope.ts'
+import type { Attempt, Wait, WaitReason } from './envelope.ts'
 import type { PreparedUrl } from './prepared-request.ts'
 
 export interface Clock {
@@ -263,6 +263,8 @@ export interface Meter {
   connected(adapter: string, seconds: number): void
   tlsShaken(seconds: number, resumed: boolean): void
   tlsFailed(adapter: string, reason: TlsFailure): void
+  /** What became of spans sent to the collector. */
+  spansExported(count: number, failed: boolean): void
   sessionUsed(outcome: 'unchanged' | 'saved' | 'lost'): void
   retried(adapter: string, reason: 'connect' | 'read' | 'status' | 'other' | 'stale'): void
   /** A retry that a rule refused: 'budget' | 'deadline' | 'method' | 'retry-after' | 'exhausted' | 'size'. */
@@ -320,6 +322,35 @@ export interface CallLine {
   readonly bytesIn: number
   /** As in AuditResult. */
   readonly observed?: readonly RefusalRule[] | null
+}
+
+/** Tells calls as spans. */
+export interface CallTracer {
+  begin(call: {
+    readonly entrance: string
+    /** Well-formed, or null. */
+    readonly traceparent: string | null
+    readonly tracestate: string | null
+  }): CallTrace
+}
+
+/** One call, from its beginning on. */
+export interface CallTrace {
+  readonly traceId: string
+  newSpanId(): string
+  /** What an upstream is sent to continue that span. */
+  traceparent(spanId: string): string
+  end(call: FinishedCall): void
+}
+
+export interface FinishedCall {
+  readonly line: CallLine
+  /** The gateway's own answer. */
+  readonly httpStatus: number
+  readonly attempts: readonly Attempt[]
+  readonly waits: readonly Wait[]
+  /** Monotonic clock, ms. */
+  readonly endedAt: number
 }
 
 export interface CallLog {

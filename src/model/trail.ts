@@ -2,7 +2,7 @@
 // it to decide.
 import type { Sent } from '../errors/gateway-error.ts'
 import type { RefusalRule } from '../errors/refusal-rules.ts'
-import type { Attempt, BreakerState, HistoryEntry, OutgoingView, WaitReason } from './envelope.ts'
+import type { Attempt, BreakerState, HistoryEntry, OutgoingView, Wait, WaitReason } from './envelope.ts'
 
 export interface Trail {
   readonly attempts: Attempt[]
@@ -24,10 +24,11 @@ export interface Trail {
   breaker: BreakerState | null
   cache: 'hit' | 'miss' | 'revalidated' | 'bypass' | null
   replayed: boolean
+  /** Id of the span that the attempt begun next has, where it went upstream; the transport takes it. */
+  span: string | null
   /** Request bodies sent, bytes, all attempts. */
   bytesOut: number
-  /** Each wait; `next`: how many attempts had begun by then. */
-  readonly waits: { readonly because: WaitReason; readonly ms: number; readonly next: number }[]
+  readonly waits: Wait[]
   /** All waits before bytes moved, ms. */
   readonly queuedMs: number
   /** A wait before the next attempt; several add up, the last reason stands. */
@@ -68,6 +69,7 @@ export function createTrail(): Trail {
     breaker: null,
     cache: null,
     replayed: false,
+    span: null,
     bytesOut: 0,
     waits: [],
     queuedMs: 0,

@@ -14,6 +14,8 @@ export interface HopExtras {
   readonly requestId: string
   /** W3C trace context to pass on where the adapter says so; null: none. */
   readonly traceparent: string | null
+  /** Goes with it. Absent or null: none. */
+  readonly tracestate?: string | null
 }
 
 const DEFAULTS: HeaderList = [
@@ -133,7 +135,9 @@ function propagate(headers: HeaderList, given: Pairs, names: readonly string[], 
   const passedOn: HeaderPair[] = []
   for (const name of names) {
     const value = sameName(name, 'traceparent') ? extras.traceparent : sameName(name, 'x-request-id') ? extras.requestId : null
-    if (value !== null && !given.some((pair) => sameName(pair[0], name))) passedOn.push([name, value])
+    if (value === null || given.some((pair) => sameName(pair[0], name))) continue
+    passedOn.push([name, value])
+    if (sameName(name, 'traceparent') && extras.tracestate) passedOn.push(['tracestate', extras.tracestate])
   }
   return passedOn.length === 0 ? headers : [...headers, ...passedOn]
 }

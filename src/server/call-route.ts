@@ -118,6 +118,7 @@ export function incoming(
     entrance,
     requestId,
     traceparent: traceparentOf(req.headers.traceparent),
+    tracestate: tracestateOf(req.headers.tracestate),
     timeLeftMs: given === null ? null : given - (performance.now() - arrivedAt),
     caller,
     body,
@@ -127,9 +128,17 @@ export function incoming(
 
 const TRACEPARENT = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(?:-|$)/
 
+/** Visible ASCII and blanks between: what it says is its makers' affair. */
+const TRACESTATE = /^[\x21-\x7e][\x20-\x7e\t]*$/
+
 /** W3C Trace Context §3.2; one that is malformed is as none. */
 function traceparentOf(value: string | string[] | undefined): string | null {
   return typeof value === 'string' && value.length <= 256 && TRACEPARENT.test(value) ? value : null
+}
+
+/** W3C Trace Context §3.3: 512 characters are to be passed on, more need not be. */
+function tracestateOf(value: string | string[] | undefined): string | null {
+  return typeof value === 'string' && value.length <= 512 && TRACESTATE.test(value) ? value : null
 }
 
 function asGatewayError(error: unknown): GatewayError {

@@ -51,6 +51,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
   const tlsFailures = counter(SERIES.tlsFailures)
   const sessionCalls = counter(SERIES.sessionCalls)
   const auditFailures = counter(SERIES.auditFailures)
+  const spans = counter(SERIES.spans)
   const observedRefusals = counter(SERIES.observedRefusals)
   const adminActs = counter(SERIES.adminActs)
   const tokenRenewals = counter(SERIES.tokenRenewals)
@@ -84,6 +85,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
     tlsFailed: (adapter, reason) => tlsFailures.inc({ adapter: label(adapter), reason }),
     sessionUsed: (outcome) => sessionCalls.inc({ outcome }),
     auditFailed: () => auditFailures.inc(),
+    spansExported: (count, failed) => spans.inc({ outcome: failed ? 'failed' : 'exported' }, count),
     refusalObserved: (rule) => observedRefusals.inc({ rule }),
     acted: (act, error) => adminActs.inc({ act, error: error ?? 'none' }),
     tokenRenewed({ scheme, outcome, seconds }) {

@@ -263,6 +263,12 @@ export const SERIES = {
     help: 'When the version of a stored secret that calls get was made. Past the 1,000th name: the earliest, as `other`.',
     labels: ['credential'],
   },
+  spans: {
+    name: 'sallyport_trace_spans_total',
+    type: 'counter',
+    help: 'Spans sent to the collector, by outcome: exported or failed (it did not take them). Those dropped before, because too many waited, are not in it.',
+    labels: ['outcome'],
+  },
   auditFailures: {
     name: 'sallyport_audit_failures_total',
     type: 'counter',

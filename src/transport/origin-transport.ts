@@ -100,7 +100,7 @@ export function createOriginTransport(adapter: AdapterPolicy, origin: Origin, po
   const dispatch: Dispatch = async (request, context) => {
     context.cancellation.throwIfCancelled()
     const begun = clock.now()
-    const attempt = openAttempt(request, context, origin)
+    const attempt = openAttempt(request, context, origin, begun)
     const progress: Progress = { sent: 'no', firstByte: null, head: null }
     try {
       return await tryOnce(request, context, attempt, progress)
@@ -127,8 +127,8 @@ export function createOriginTransport(adapter: AdapterPolicy, origin: Origin, po
   return { dispatch, sample: pool.sample, close: pool.close, destroy: pool.destroy }
 }
 
-function openAttempt(request: HopRequest, context: CallContext, origin: Origin): Attempt {
-  const { waited, because } = context.trail.takeWait()
+function openAttempt(request: HopRequest, { trail }: CallContext, origin: Origin, begun: number): Attempt {
+  const { waited, because } = trail.takeWait()
   const attempt: Attempt = {
     hop: request.hop,
     method: request.method,
@@ -143,8 +143,11 @@ function openAttempt(request: HopRequest, context: CallContext, origin: Origin):
     connect: null,
     firstByte: null,
     elapsed: 0,
+    begun,
+    span: trail.span,
   }
-  context.trail.attempts.push(attempt)
+  trail.span = null
+  trail.attempts.push(attempt)
   return attempt
 }
 

@@ -189,6 +189,7 @@ export function aMeter(): Meter & { readonly deeds: [string, ...unknown[]][] } {
     tlsShaken: note('tlsShaken'),
     tlsFailed: note('tlsFailed'),
     sessionUsed: note('sessionUsed'),
+    spansExported: note('spansExported'),
     storeHealthy: note('storeHealthy'),
     storeAnswered: note('storeAnswered'),
     auditFailed: note('auditFailed'),

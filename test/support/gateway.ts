@@ -12,6 +12,7 @@ import type { Terms } from '../../src/credentials/make-version.ts'
 import type { NewSecret } from '../../src/credentials/provision.ts'
 import type { Clock } from '../../src/model/ports.ts'
 import { createLogger } from '../../src/telemetry/logger.ts'
+import type { OpenTraces } from '../../src/telemetry/traces.ts'
 import { findCanaries } from './canary.ts'
 import { checkAnswer } from './contract-check.ts'
 
@@ -22,6 +23,8 @@ export interface TestGatewayOptions {
   readonly config?: object
   readonly env?: Record<string, string>
   readonly secrets?: readonly NewSecret[]
+  /** Default: off. */
+  readonly traces?: OpenTraces | null
   /** Default: the system's. */
   readonly clock?: Clock
 }
@@ -91,6 +94,7 @@ export async function startGateway(options: TestGatewayOptions): Promise<TestGat
   const app = createApp(config, {
     log,
     ...(options.clock ? { clock: options.clock } : {}),
+    traces: options.traces ?? null,
     async reload() {
       const { config: next, warnings } = await loadConfig({ file, env: options.env ?? {} })
       return { ...app.reload(next), warnings }

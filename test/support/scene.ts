@@ -29,6 +29,7 @@ export async function setScene(t: TestContext, options: SceneOptions = {}): Prom
     ...(options.config ? { config: options.config } : {}),
     ...(options.env ? { env: options.env } : {}),
     ...(options.clock ? { clock: options.clock } : {}),
+    ...(options.traces ? { traces: options.traces } : {}),
   })
   return { up, gateway, at: (path) => up.origin + path }
 }

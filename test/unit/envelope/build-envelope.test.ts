@@ -27,6 +27,8 @@ function anAttempt(over: Partial<Attempt> = {}): Attempt {
     connect: 12.4,
     firstByte: 20.6,
     elapsed: 25.5,
+    begun: 0,
+    span: null,
     ...over,
   }
 }

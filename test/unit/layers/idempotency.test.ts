@@ -100,7 +100,7 @@ function build(clock = createFakeClock(), store = createStore()): House {
 
 function anAttempt(sent: Sent): Attempt {
   const attempt = { hop: 0, method: 'POST', url: '', adapter: 'a', origin: '', address: null, reused: false, waited: 0 }
-  return { ...attempt, because: null, sent, connect: null, firstByte: null, elapsed: 1 }
+  return { ...attempt, because: null, sent, connect: null, firstByte: null, elapsed: 1, begun: 0, span: null }
 }
 
 const typeOf = (result: { error?: unknown }): string | undefined => (result.error as GatewayError | undefined)?.type

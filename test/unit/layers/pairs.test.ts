@@ -54,6 +54,7 @@ function build(breakerPolicy: Partial<BreakerPolicy> = {}, rules: Partial<RetryP
     breakerDoor: breaker.door,
     bulkhead: bulkhead(slots, { clock }),
     breaker: breaker.layer,
+    traceContext: through,
     timeLeft: through,
     credentials: through,
   })

@@ -102,7 +102,16 @@ test('an error comes back with its type, its status and its broken answer, witho
 test('an error is remembered as sent if any try was, not only the last', () => {
   const trail = createTrail()
   const attempt = { hop: 0, method: 'POST', url: '', adapter: 'a', origin: '', address: null, reused: false, waited: 0 }
-  trail.attempts.push({ ...attempt, because: null, sent: 'maybe', connect: null, firstByte: null, elapsed: 1 })
+  trail.attempts.push({
+    ...attempt,
+    because: null,
+    sent: 'maybe',
+    connect: null,
+    firstByte: null,
+    elapsed: 1,
+    begun: 0,
+    span: null,
+  })
   const { outcome } = throughTheStore({ kind: 'error', error: new GatewayError('ConnectionError', 'x', { sent: 'no' }) }, trail)
   assert.ok(outcome.kind === 'error')
   assert.equal(outcome.error.sent, 'maybe')
