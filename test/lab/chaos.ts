@@ -11,13 +11,17 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { startGateway } from '../bench/servers.ts'
 import { startRedis } from '../support/redis.ts'
-import { startCountingUpstream } from './counting-upstream.ts'
-import { startFaultProxy } from './fault-proxy.ts'
+import { MASTER, startSentinelSet } from '../support/redis-topologies.ts'
+import { type CountingUpstream, startCountingUpstream } from './counting-upstream.ts'
+import { type FaultProxy, startFaultProxy } from './fault-proxy.ts'
 import { type Call, startLoad } from './load.ts'
-import { SCENARIOS, type Scenario, type World } from './scenarios.ts'
+import { FAILOVERS, SCENARIOS, type Scenario, type SentinelWorld, type World } from './scenarios.ts'
 
 interface Row {
   readonly scenario: string
+  readonly storeForgets: boolean
+  /** Requests that reached the upstream without their credential. */
+  readonly bare: number
   readonly offered: number
   readonly outcomes: ReadonlyMap<string, number>
   /** Without any answer. */
@@ -57,64 +61,112 @@ async function main(): Promise<number> {
   })
   const perSecond = Number(values.rate ?? (values.short ? 60 : 300))
   const faultMs = Number(values.seconds ?? (values.short ? 1.5 : 8)) * 1000
-  const chosen = SCENARIOS.filter(({ name }) => name.includes(values.scenario))
-  if (chosen.length === 0) throw new Error(`no scenario is called so; there are: ${SCENARIOS.map(({ name }) => name).join(', ')}`)
-  const rows: Row[] = []
-  const { world, gateway, close } = await build()
-  try {
-    for (const scenario of chosen) {
-      process.stderr.write(`${scenario.name} …\n`)
-      rows.push(await run(scenario, world, { gateway, perSecond, faultMs, afterMs: values.short ? AFTER_MS / 2 : AFTER_MS }))
-    }
-  } finally {
-    await close()
-  }
+  const named = <W>(scenarios: readonly Scenario<W>[]) => scenarios.filter(({ name }) => name.includes(values.scenario))
+  const pace = { perSecond, faultMs, afterMs: values.short ? AFTER_MS / 2 : AFTER_MS }
+  const rows = [
+    ...(await runAll(named(SCENARIOS), buildWorld, pace)),
+    ...(await runAll(named(FAILOVERS), buildSentinelWorld, pace)),
+  ]
+  if (rows.length === 0)
+    throw new Error(`no scenario is called so; there are: ${[...SCENARIOS, ...FAILOVERS].map(({ name }) => name).join(', ')}`)
   process.stdout.write(`${table(rows)}\n`)
   const broken = rows.flatMap(promisesBroken)
-  if (world.upstream.bare > 0) broken.push(`${world.upstream.bare} requests reached the upstream without their credential`)
   for (const promise of broken) process.stdout.write(`BROKEN  ${promise}\n`)
   const answered = rows.reduce((sum, { offered, unanswered }) => sum + offered - unanswered, 0)
   process.stdout.write(`${answered} of ${rows.reduce((sum, { offered }) => sum + offered, 0)} calls were answered\n`)
   return broken.length === 0 ? 0 : 1
 }
 
-async function build(): Promise<{ world: World; gateway: string; close(): Promise<void> }> {
-  const folder = mkdtempSync(join(tmpdir(), 'sallyport-chaos-'))
+interface Built<W> {
+  readonly world: W
+  readonly upstream: CountingUpstream
+  /** Where the gateway reaches it. */
+  readonly upstreamUrl: string
+  readonly gateway: string
+  close(): Promise<void>
+}
+
+/** Every scenario of a kind in one world, one after the other. */
+async function runAll<W>(scenarios: readonly Scenario<W>[], build: () => Promise<Built<W>>, pace: Pace): Promise<Row[]> {
+  if (scenarios.length === 0) return []
+  const built = await build()
+  try {
+    const rows: Row[] = []
+    for (const scenario of scenarios) {
+      process.stderr.write(`${scenario.name} …\n`)
+      rows.push(await run(scenario, built, pace))
+    }
+    return rows
+  } finally {
+    await built.close()
+  }
+}
+
+async function buildWorld(): Promise<Built<World>> {
   // What Redis acknowledged must be there when it comes back, or nobody could promise anything.
   const redis = await startRedis({ args: ['--appendonly', 'yes', '--appendfsync', 'always'] })
+  const storeWire = await startFaultProxy({ port: redis.port })
+  const { wire, ...built } = await buildGateway(`redis://127.0.0.1:${storeWire.port}`)
+  return {
+    ...built,
+    world: { wire, storeWire, upstream: built.upstream, redis },
+    async close() {
+      await built.close()
+      await Promise.all([storeWire.close(), redis.stop()])
+    },
+  }
+}
+
+async function buildSentinelWorld(): Promise<Built<SentinelWorld>> {
+  const sentinels = await startSentinelSet()
+  const { wire: _wire, ...built } = await buildGateway({
+    sentinels: sentinels.sentinels.map(({ port }) => `127.0.0.1:${port}`),
+    master: MASTER,
+  })
+  return {
+    ...built,
+    world: { sentinels },
+    async close() {
+      await built.close()
+      await sentinels.stop()
+    },
+  }
+}
+
+async function buildGateway(redis: string | object): Promise<Omit<Built<never>, 'world'> & { readonly wire: FaultProxy }> {
+  const folder = mkdtempSync(join(tmpdir(), 'sallyport-chaos-'))
   const upstream = await startCountingUpstream()
   const wire = await startFaultProxy({ port: upstream.port })
-  const storeWire = await startFaultProxy({ port: redis.port })
-  const store = { keyFile: join(folder, 'gateway', 'keys'), redis: `redis://127.0.0.1:${storeWire.port}`, staleFor: '5m' }
-  const gateway = await startGateway(`http://127.0.0.1:${wire.port}`, join(folder, 'gateway'), {
-    adapter: ADAPTER,
-    root: { store },
-  })
-  upstream.expect(
-    readFileSync(join(folder, 'gateway', 'values'), 'utf8')
-      .trim()
-      .slice('token='.length),
-  )
+  const store = { keyFile: join(folder, 'gateway', 'keys'), redis, staleFor: '5m' }
+  const upstreamUrl = `http://127.0.0.1:${wire.port}`
+  const gateway = await startGateway(upstreamUrl, join(folder, 'gateway'), { adapter: ADAPTER, root: { store } })
+  const [, token = ''] = readFileSync(join(folder, 'gateway', 'values'), 'utf8')
+    .trim()
+    .split('token=')
+  upstream.expect(token)
   return {
-    world: { wire, storeWire, upstream, redis },
+    upstream,
+    upstreamUrl,
+    wire,
     gateway: gateway.url,
     async close() {
       gateway.stop()
-      await Promise.all([wire.close(), storeWire.close(), upstream.close(), redis.stop()])
+      await Promise.all([wire.close(), upstream.close()])
       rmSync(folder, { recursive: true, force: true })
     },
   }
 }
 
-interface Course {
-  readonly gateway: string
+interface Pace {
   readonly perSecond: number
   readonly faultMs: number
   readonly afterMs: number
 }
 
-async function run(scenario: Scenario, world: World, { gateway, perSecond, faultMs, afterMs }: Course): Promise<Row> {
-  const load = startLoad({ gateway, upstream: `http://127.0.0.1:${world.wire.port}`, perSecond, times: world.upstream.times })
+async function run<W>(scenario: Scenario<W>, built: Built<W>, { perSecond, faultMs, afterMs }: Pace): Promise<Row> {
+  const { world, upstream, upstreamUrl, gateway } = built
+  const bareBefore = upstream.bare
+  const load = startLoad({ gateway, upstream: upstreamUrl, perSecond, times: upstream.times })
   await sleep(BEFORE_MS)
   await scenario.begin(world)
   await sleep(faultMs)
@@ -128,9 +180,11 @@ async function run(scenario: Scenario, world: World, { gateway, perSecond, fault
   const lastFailed = failed.at(-1)?.issuedAt ?? healedAt
   const outcomes = new Map<string, number>()
   for (const { outcome } of calls) outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1)
-  const times = ({ name }: Call): number => world.upstream.times(name)
+  const times = ({ name }: Call): number => upstream.times(name)
   return {
     scenario: scenario.name,
+    storeForgets: scenario.storeForgets ?? false,
+    bare: upstream.bare - bareBefore,
     offered: calls.length,
     outcomes,
     unanswered: outcomes.get('unanswered') ?? 0,
@@ -156,11 +210,12 @@ function longestStall(calls: readonly Call[]): number {
   return sorted.reduce((longest, end, index) => Math.max(longest, end - (sorted[index - 1] ?? end)), 0)
 }
 
-function promisesBroken({ scenario, unanswered, lost, duplicated, falseNo, recoveryMs }: Row): string[] {
+function promisesBroken({ scenario, storeForgets, bare, unanswered, lost, duplicated, falseNo, recoveryMs }: Row): string[] {
   const promises: [number | boolean, string][] = [
     [unanswered, 'calls without an answer'],
     [lost, 'acknowledged calls that were never carried out'],
-    [duplicated, 'POSTs carried out more than once'],
+    [bare, 'requests that reached the upstream without their credential'],
+    [storeForgets ? 0 : duplicated, 'POSTs carried out more than once'],
     [falseNo, 'calls said not to have been sent, and carried out'],
   ]
   const broken = promises.filter(([count]) => count !== 0).map(([count, what]) => `${scenario}: ${count} ${what}`)

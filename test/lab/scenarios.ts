@@ -1,5 +1,6 @@
 // What goes wrong in the laboratory, each as a deed and its undoing.
 import type { TestRedis } from '../support/redis.ts'
+import type { SentinelSet } from '../support/redis-topologies.ts'
 import type { CountingUpstream } from './counting-upstream.ts'
 import type { FaultProxy } from './fault-proxy.ts'
 
@@ -12,10 +13,17 @@ export interface World {
   readonly redis: TestRedis
 }
 
-export interface Scenario {
+/** A world whose Redis has two replicas and three sentinels. */
+export interface SentinelWorld {
+  readonly sentinels: SentinelSet
+}
+
+export interface Scenario<W = World> {
   readonly name: string
-  begin(world: World): void | Promise<void>
-  end(world: World): void | Promise<void>
+  begin(world: W): void | Promise<void>
+  end(world: W): void | Promise<void>
+  /** The fault itself may lose what Redis had acknowledged: replication to its replicas is asynchronous. */
+  readonly storeForgets?: true
 }
 
 const wire = (name: string, begin: (proxy: FaultProxy) => void): Scenario => ({
@@ -67,4 +75,21 @@ export const SCENARIOS: readonly Scenario[] = [
   }),
   store('answers vanish', (proxy) => proxy.set({ blackHole: true }, 'down')),
   store('150 ms late', (proxy) => proxy.set({ latencyMs: 150 })),
+]
+
+export const FAILOVERS: readonly Scenario<SentinelWorld>[] = [
+  {
+    name: 'redis: the primary is killed, and fails over',
+    storeForgets: true,
+    begin: async ({ sentinels }) => (await sentinels.primary()).kill(),
+    end() {},
+  },
+  {
+    name: 'redis: the primary freezes, and fails over',
+    storeForgets: true,
+    begin: async ({ sentinels }) => (await sentinels.primary()).pause(),
+    end: ({ sentinels }) => {
+      for (const server of sentinels.servers) server.resume()
+    },
+  },
 ]
