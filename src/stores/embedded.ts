@@ -48,7 +48,10 @@ export function openEmbedded(dataDir: string, { meter, log }: EmbeddedPorts): Em
     try {
       const result = work()
       told(false)
-      if (!healthy) meter.storeHealthy('embedded', true)
+      if (!healthy) {
+        meter.storeHealthy('embedded', true)
+        log.log('info', 'store connected', { store: 'embedded' })
+      }
       healthy = true
       return result
     } catch (error) {

@@ -64,7 +64,7 @@ test('two processes on one file: a lock that lasts is Overloaded within its limi
     other.close()
     assert.equal(await secrets.put('a', 'x', { after: 0, revision: 1 }), true)
     assert.equal(store.healthy(), true)
-    assert.deepEqual(lines, ['store away'])
+    assert.deepEqual(lines, ['store away', 'store connected'])
     assert.deepEqual(
       meter.deeds.filter(([name]) => name === 'storeHealthy').map((deed) => deed[2]),
       [true, false, true],
