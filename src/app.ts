@@ -10,18 +10,21 @@ import { type ConfigChange, describeChange } from './admin/config-change.ts'
 import { createLogLevel } from './admin/log-level.ts'
 import { createOperations } from './admin/operations.ts'
 import type { Reloaded } from './admin/process.ts'
-import { createSharedOverrides } from './admin/shared-overrides.ts'
+import { BREAKER_OVERRIDES, createSharedOverrides } from './admin/shared-overrides.ts'
 import { openAudit } from './audit/audit.ts'
 import { type AuditKeys, createAuditKeys, deriveAuditKeys, readOwnKey } from './audit/audit-keys.ts'
 import type { AdministeredCaller, CallerAdministration } from './callers/administration.ts'
 import type { Callers } from './callers/callers.ts'
 import { createKeyFetch } from './callers/fetch-keys.ts'
 import { type Identities, openIdentities } from './callers/identities.ts'
+import { CALLER_KEY_USE } from './callers/key-use.ts'
+import { CALLER_KEYS } from './callers/stored-keys.ts'
 import type { Config, ListenPems } from './config/config.ts'
 import type { SecretAdministration } from './credentials/administer.ts'
 import type { SecretBook } from './credentials/book.ts'
 import { createKeyPools } from './credentials/key-pool.ts'
 import { createEphemeralKeyRing, type KeyRing } from './credentials/key-ring.ts'
+import type { LastingText } from './credentials/lasting-texts.ts'
 import type { Terms } from './credentials/make-version.ts'
 import { openKeyRing, openSecrets } from './credentials/open-secrets.ts'
 import type { NewSecret } from './credentials/provision.ts'
@@ -85,6 +88,9 @@ export interface App {
   drain(): Promise<void>
 }
 
+/** What stands in the store for long, under the sealing keys. */
+export const LASTING_TEXTS: readonly LastingText[] = [CALLER_KEYS, CALLER_KEY_USE, BREAKER_OVERRIDES]
+
 /** Origins at once, all adapters together, and how long one without calls is kept. */
 const MAX_ORIGINS = 5000
 const ORIGIN_IDLE_MS = 300_000
@@ -129,7 +135,7 @@ export function createApp(config: Config, { log, clock = systemClock, reload, tr
   const { book: secrets, administration: secretAdministration } = openSecrets(
     config.store,
     { ring, lasting: keys !== null },
-    { store: stores.secrets, clock, log },
+    { store: stores.secrets, values: stores.values, clock, log, texts: LASTING_TEXTS },
   )
   const auditKeys = openAuditKeys(config, keys)
   const audit = openAudit(config.audit, { dataDir: config.dataDir, keys: auditKeys, clock, meter: metrics, log })

@@ -7,7 +7,16 @@ import { hostname, userInfo } from 'node:os'
 import { extname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Reloaded } from './admin/process.ts'
-import { type App, administered, createApp, openAuditKeys, openConfiguredStores, openTextSealer, systemClock } from './app.ts'
+import {
+  type App,
+  administered,
+  createApp,
+  LASTING_TEXTS,
+  openAuditKeys,
+  openConfiguredStores,
+  openTextSealer,
+  systemClock,
+} from './app.ts'
 import { createActLog } from './audit/acts.ts'
 import { openTrail } from './audit/open-trail.ts'
 import { openAdministration } from './callers/identities.ts'
@@ -159,7 +168,11 @@ async function openStoresOf(given: string | null): Promise<CliStores> {
   const { who, detail } = operator()
   const auditKeys = openAuditKeys(config, keys)
   const { act } = createActLog({ dataDir: config.dataDir, clock: systemClock, keys: auditKeys, who, detail })
-  const secrets = keys && openSecretAdministration(config.store, keys, { store: stores.secrets, clock: systemClock })
+  const secrets =
+    keys &&
+    openSecretAdministration(config.store, keys, {
+      ...{ store: stores.secrets, values: stores.values, clock: systemClock, texts: LASTING_TEXTS },
+    })
   return { secrets, callers, who, act, close: stores.close }
 }
 

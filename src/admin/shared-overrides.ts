@@ -27,8 +27,9 @@ export interface SharedOverridesPorts {
   readonly onChange: () => void
 }
 
-const KEY = 'breaker-overrides'
-const PURPOSE = 'breaker overrides'
+/** Where the document stands, and what it is sealed for. */
+export const BREAKER_OVERRIDES = { key: 'breaker-overrides', purpose: 'breaker overrides' } as const
+const { key: KEY, purpose: PURPOSE } = BREAKER_OVERRIDES
 /** Half of the second within which other replicas follow. */
 const ROUND_MS = 500
 /** Two operators at once are rare; more than this many turns in a row are a fault. */

@@ -18,8 +18,9 @@ export interface KeyUsePorts {
   readonly log: Logger
 }
 
-const KEY = 'caller-key-use'
-const PURPOSE = 'caller key use'
+/** Where the document stands, and what it is sealed for. */
+export const CALLER_KEY_USE = { key: 'caller-key-use', purpose: 'caller key use' } as const
+const { key: KEY, purpose: PURPOSE } = CALLER_KEY_USE
 const MINUTE_MS = 60_000
 /** Replicas write at about the same time; whoever loses its turns tries again in the next round. */
 const MAX_TRIES = 5

@@ -43,8 +43,9 @@ export interface StoredKeysPorts {
 }
 
 const NO_DOCUMENT: KeyDocument = { revision: 0, keys: [] }
-const KEY = 'caller-keys'
-const PURPOSE = 'caller keys'
+/** Where the document stands, and what it is sealed for. */
+export const CALLER_KEYS = { key: 'caller-keys', purpose: 'caller keys' } as const
+const { key: KEY, purpose: PURPOSE } = CALLER_KEYS
 /** Two administrators at once are rare; more than this many turns in a row are a fault. */
 const MAX_TRIES = 5
 /** How long a revoked or expired key is still listed. */

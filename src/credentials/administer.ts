@@ -5,10 +5,11 @@ import type { Clock, SecretStore } from '../model/ports.ts'
 import { chooseVersion, stateOf, type VersionState } from './choose-version.ts'
 import type { HighWater } from './high-water.ts'
 import { SealError } from './key-ring.ts'
+import type { Credential, LastingText, LastingTexts } from './lasting-texts.ts'
 import { type MadeVersions, type Terms, withoutVersion, withVersion } from './make-version.ts'
 import { openKnown } from './open-known.ts'
 import { checkSecret, type NewSecret } from './provision.ts'
-import { type ClearVersion, keyIdOf } from './record.ts'
+import { type ClearVersion, keyIdOf, versionsIn } from './record.ts'
 import type { OpenedRecord, OpenedVersion, Sealer } from './seal.ts'
 
 /** What a rotation changes; an absent key is as in the version before. */
@@ -37,6 +38,7 @@ export type ListedSecret =
 export interface RekeyReport {
   /** Id of the active key. */
   readonly keyId: string
+  /** Names of secrets, and purposes of texts that are under the same keys. */
   readonly resealed: readonly string[]
   /** Already under the active key. */
   readonly unchanged: number
@@ -67,6 +69,8 @@ export interface AdministrationPorts {
   readonly sealer: Sealer
   readonly clock: Pick<Clock, 'date'>
   readonly marks: HighWater
+  /** What else is under the sealing keys. */
+  readonly texts: LastingTexts
   /** Runs after each change, before the deed resolves. */
   readonly changed?: () => Promise<void>
 }
@@ -79,7 +83,7 @@ const MAX_TRIES = 20
 type Deed = (found: OpenedRecord, now: number) => MadeVersions | null
 
 export function createSecretAdministration(ports: AdministrationPorts): SecretAdministration {
-  const { store, sealer, clock, marks, changed = async () => {} } = ports
+  const { store, sealer, clock, marks, texts, changed = async () => {} } = ports
 
   const finish = async (name: string, revision: number, version: number | null, warnings: readonly string[] = []) => {
     const unmarked = await marks.raise(name, revision).then(
@@ -124,25 +128,25 @@ export function createSecretAdministration(ports: AdministrationPorts): SecretAd
         const checked = checkSecret({ name, scheme, origins, callers, ...rotation })
         return withVersion(found, checked, { overlapMs: ROTATION_OVERLAP_MS, ...rotation }, now)
       }),
-    revoke: (name, version) => change(name, openExisting(name), (found, now) => withoutVersion(found, version, now)),
+    async revoke(name, version) {
+      let revoked: Credential[] = []
+      const done = await change(name, openExisting(name), (found, now) => {
+        revoked = credentialsOf(found).filter((each) => version === null || each.version === version)
+        return withoutVersion(found, version, now)
+      })
+      // What was obtained with it goes as well.
+      await texts.forget(revoked)
+      return done
+    },
     async remove(name) {
       await marks.follow()
+      const found = await store.get(name)
       const revision = await store.delete(name)
       if (revision === null) throw notStored(name)
+      await texts.forget(credentialsOf(openForSet(name, found, sealer, marks).record))
       return finish(name, revision, null)
     },
-    async rekey(onProgress = () => {}) {
-      const names = [...((await store.load(null))?.records ?? [])].map(([name]) => name).sort()
-      const report = { resealed: [] as string[], unchanged: 0, failed: [] as { name: string; because: string }[] }
-      for (const [index, name] of names.entries()) {
-        const done = await reseal(name)
-        if (done === 'resealed') report.resealed.push(name)
-        else if (done === 'unchanged') report.unchanged++
-        else report.failed.push({ name, because: done.because })
-        onProgress(index + 1, names.length)
-      }
-      return { keyId: sealer.activeKeyId, ...report }
-    },
+    rekey: (onProgress = () => {}) => rekey(ports, reseal, onProgress),
     async list() {
       await marks.follow()
       const now = clock.date()
@@ -152,7 +156,7 @@ export function createSecretAdministration(ports: AdministrationPorts): SecretAd
     },
   }
 
-  async function reseal(name: string): Promise<'resealed' | 'unchanged' | { readonly because: string }> {
+  async function reseal(name: string): Promise<Resealed> {
     let anew = false
     const open = (found: Found): OpenedRecord => {
       anew = found.record !== null && keyIdOf(name, found.record) !== sealer.activeKeyId
@@ -164,10 +168,48 @@ export function createSecretAdministration(ports: AdministrationPorts): SecretAd
     } catch (error) {
       if (!(error instanceof GatewayError)) throw error
       // Deleted meanwhile: then there is nothing to seal.
-      return error.type === 'UnknownCredential' ? 'unchanged' : { because: error.message }
+      return error.type === 'UnknownCredential' ? null : { because: error.message }
     }
   }
 }
+
+/** One thing after the other: whatever ends it leaves each of them whole. */
+async function rekey(
+  { store, sealer, texts }: AdministrationPorts,
+  reseal: (name: string) => Promise<Resealed>,
+  onProgress: (done: number, of: number) => void,
+): Promise<RekeyReport> {
+  const records = [...((await store.load(null))?.records ?? [])].sort(([a], [b]) => (a < b ? -1 : 1))
+  const others = texts.of(records.flatMap(([name, text]) => versionsIn(name, text).map((version) => ({ ...version, name }))))
+  const work = [
+    ...records.map(([name]) => ({ name, run: () => reseal(name) })),
+    ...others.map((text) => ({ name: text.purpose, run: () => resealText(text, texts) })),
+  ]
+  const report = { resealed: [] as string[], unchanged: 0, failed: [] as { name: string; because: string }[] }
+  for (const [index, { name, run }] of work.entries()) {
+    const done = await run()
+    if (done === 'resealed') report.resealed.push(name)
+    else if (done === 'unchanged') report.unchanged++
+    else if (done !== null) report.failed.push({ name, because: done.because })
+    onProgress(index + 1, work.length)
+  }
+  return { keyId: sealer.activeKeyId, ...report }
+}
+
+/** null: there is nothing. */
+type Resealed = 'resealed' | 'unchanged' | { readonly because: string } | null
+
+async function resealText(text: LastingText, texts: LastingTexts): Promise<Resealed> {
+  try {
+    const done = await texts.reseal(text)
+    return done === null ? null : done ? 'resealed' : 'unchanged'
+  } catch (error) {
+    if (error instanceof SealError || error instanceof GatewayError) return { because: error.message }
+    throw error
+  }
+}
+
+const credentialsOf = ({ name, versions }: OpenedRecord): Credential[] => versions.map((version) => ({ ...version, name }))
 
 type Found = Awaited<ReturnType<SecretStore['get']>>
 

@@ -7,6 +7,7 @@ import { chooseVersion } from './choose-version.ts'
 import { createExpiryWatch } from './expiry-watch.ts'
 import { createFollower, type Entry, type Held } from './follow-secrets.ts'
 import type { HighWater } from './high-water.ts'
+import type { LastingTexts } from './lasting-texts.ts'
 import type { Sealer } from './seal.ts'
 import type { KeyFollower } from './sources/key-file.ts'
 
@@ -18,6 +19,7 @@ export interface SecretBookPorts {
   readonly sealer: Sealer
   readonly keys: KeyFollower
   readonly marks: HighWater
+  readonly texts: Pick<LastingTexts, 'of' | 'keysInUse'>
   readonly clock: Clock
   readonly log: Logger
   /** How long the last known values serve while the store is away, ms. 0: not at all. */

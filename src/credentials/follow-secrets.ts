@@ -1,9 +1,11 @@
 // One round after the store: its records opened, held against what was seen before and against the high-water marks. A version
 // that did not change keeps its object, and with it whatever was remembered for it.
+import { GatewayError } from '../errors/gateway-error.ts'
 import type { Clock, Logger, Secret, SecretStore } from '../model/ports.ts'
 import { type Choice, chooseVersion } from './choose-version.ts'
 import type { HighWater } from './high-water.ts'
 import { MissingKeyError, SealError } from './key-ring.ts'
+import type { LastingTexts } from './lasting-texts.ts'
 import { openKnown } from './open-known.ts'
 import { keyIdOf } from './record.ts'
 import type { OpenedRecord, OpenedVersion, Sealer } from './seal.ts'
@@ -25,11 +27,13 @@ export interface FollowerPorts {
   readonly sealer: Sealer
   readonly keys: KeyFollower
   readonly marks: HighWater
+  /** What else is under the sealing keys. */
+  readonly texts: Pick<LastingTexts, 'of' | 'keysInUse'>
   readonly clock: Pick<Clock, 'date'>
   readonly log: Logger
 }
 
-export function createFollower({ store, sealer, keys, marks, clock, log }: FollowerPorts) {
+export function createFollower({ store, sealer, keys, marks, texts, clock, log }: FollowerPorts) {
   const entries = new Map<string, Entry>()
   const records = new Map<string, string>()
   const seen = new Map<string, number>()
@@ -47,7 +51,7 @@ export function createFollower({ store, sealer, keys, marks, clock, log }: Follo
       if (!(error instanceof MissingKeyError) || keysTried) throw error
       // The key may have come with the record: then it is in the file already.
       keysTried = true
-      if (!keys.followNow(inUse)) throw error
+      if (!keys.followNow()) throw error
       return openKnown(sealer, known, name, text)
     }
   }
@@ -61,7 +65,18 @@ export function createFollower({ store, sealer, keys, marks, clock, log }: Follo
       return { fault: error.message }
     }
   }
-  const inUse = (): KeysInUse => (loaded ? namesByKey(keyIds) : null)
+  const inUse = async (): Promise<KeysInUse> => {
+    if (!loaded) return null
+    const held = [...entries].flatMap(([name, entry]) =>
+      'fault' in entry ? [] : entry.versions.map((version) => ({ ...version, name })),
+    )
+    try {
+      return namesByKey(keyIds, await texts.keysInUse(texts.of(held)))
+    } catch (error) {
+      if (error instanceof GatewayError) return null
+      throw error
+    }
+  }
   /** Marks that cannot be read are as they were. */
   const followMarks = async (): Promise<boolean> => {
     try {
@@ -116,8 +131,8 @@ function hold(versions: readonly OpenedVersion[], before: Entry | undefined, now
 
 const isSame = (one: Secret, other: Secret | null): boolean => JSON.stringify(one) === JSON.stringify(other)
 
-function namesByKey(keyIds: ReadonlyMap<string, string>): KeysInUse {
-  const names = new Map<string, string[]>()
+function namesByKey(keyIds: ReadonlyMap<string, string>, others: ReadonlyMap<string, readonly string[]>): KeysInUse {
+  const names = new Map([...others].map(([id, purposes]): [string, string[]] => [id, [...purposes]]))
   for (const [name, id] of keyIds) {
     const under = names.get(id)
     if (under) under.push(name)

@@ -72,3 +72,13 @@ export function keyIdOf(name: string, text: string): string | null {
     return null
   }
 }
+
+/** What a record says of its versions; none where it is no record. Not verified. */
+export function versionsIn(name: string, text: string): readonly Pick<ClearVersion, 'version' | 'scheme' | 'pool'>[] {
+  try {
+    const record = parseRecord(name, text)
+    return record.format === 1 ? [{ version: record.version, scheme: record.scheme, pool: null }] : record.versions
+  } catch {
+    return []
+  }
+}

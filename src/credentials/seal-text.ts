@@ -6,11 +6,17 @@ import { createEphemeralKeyRing, MissingKeyError, SealError, type SealingKey } f
 import type { SealerOptions } from './seal.ts'
 
 export interface TextSealer {
+  /** Id of the key that seals. */
+  readonly activeKeyId: string
+  /** Id of the key that a sealed text says it is under; empty where it is none. */
+  keyIdOf(sealed: string): string
   /** `purpose`: what the text is and whose, such as `session billing/cart`; it opens under the same purpose alone. */
   seal(purpose: string, text: string): string
   /** Throws SealError where it was edited, moved, or sealed under a key that is not here. */
   open(purpose: string, sealed: string): string
 }
+
+const KEY_ID = /^([A-Za-z0-9][A-Za-z0-9._-]{0,63}):/
 
 /** `KEY_ID:base64 of IV, tag and ciphertext`. Each key is one derived for this use (RFC 5869), so that none does two jobs. */
 export function createTextSealer({ ring, installation }: SealerOptions): TextSealer {
@@ -21,6 +27,10 @@ export function createTextSealer({ ring, installation }: SealerOptions): TextSea
     return known
   }
   return {
+    get activeKeyId() {
+      return ring.active.id
+    },
+    keyIdOf: (sealed) => KEY_ID.exec(sealed)?.[1] ?? '',
     seal(purpose, text) {
       const { active } = ring
       return `${active.id}:${encrypt(derive(active), Buffer.from(text), Buffer.from(purpose))}`

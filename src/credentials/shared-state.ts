@@ -4,6 +4,7 @@ import { randomUUID } from 'node:crypto'
 import type { SharedState } from '../model/credential-scheme.ts'
 import type { Clock, KeyValueStore } from '../model/ports.ts'
 import { SealError } from './key-ring.ts'
+import { sharedTokenText } from './lasting-texts.ts'
 import type { TextSealer } from './seal-text.ts'
 
 export interface SharedStatePorts {
@@ -29,10 +30,14 @@ export function createSharedStates({ values, sealer, clock }: SharedStatePorts):
   return {
     of: (credential) => ({
       async read() {
-        const found = await values.get(`token:${credential}`)
-        return found && { text: openOrNull(sealer, `token ${credential}`, found.value), version: found.version }
+        const { key, purpose } = sharedTokenText(credential)
+        const found = await values.get(key)
+        return found && { text: openOrNull(sealer, purpose, found.value), version: found.version }
       },
-      write: (text, options) => values.put(`token:${credential}`, sealer.seal(`token ${credential}`, text), options),
+      write(text, options) {
+        const { key, purpose } = sharedTokenText(credential)
+        return values.put(key, sealer.seal(purpose, text), options)
+      },
       lease: () => takeLease(`token-lease:${credential}`, values, clock),
       async hold(work) {
         held.add(work)

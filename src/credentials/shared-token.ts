@@ -7,7 +7,11 @@ import type { Clock } from '../model/ports.ts'
 const POLL_MS = 100
 
 export function sharedStateOf({ credential, version, member, ports }: Errand): SharedState {
-  return ports.shared(member === null ? `${credential}@${version}` : `${credential}@${version}#${member}`)
+  return ports.shared(sharedTokenName(credential, version, member))
+}
+
+export function sharedTokenName(credential: string, version: number, member: number | null): string {
+  return member === null ? `${credential}@${version}` : `${credential}@${version}#${member}`
 }
 
 /** null: nothing is kept, or nothing that this version of Sallyport reads. */

@@ -419,9 +419,14 @@ export interface KeyValueStore {
   version(key: string): Promise<number | null>
   /**
    * Writes where the stored version is still `ifVersion` (null: where there is no such key). False: somebody else was first.
-   * The expiry starts anew with each write. `ttlMs` null: none, it is kept until it is deleted.
+   * The expiry starts anew with each write. `ttlMs` null: none, it is kept until it is deleted. `keepExpiry`: that of a text
+   * that is there goes on instead.
    */
-  put(key: string, value: string, options: { readonly ttlMs: number | null; readonly ifVersion: number | null }): Promise<boolean>
+  put(
+    key: string,
+    value: string,
+    options: { readonly ttlMs: number | null; readonly ifVersion: number | null; readonly keepExpiry?: true },
+  ): Promise<boolean>
   delete(key: string): Promise<void>
 }
 

@@ -14,16 +14,19 @@ export function createEmbeddedValues(store: EmbeddedStore, clock: Clock): KeyVal
   return {
     get: (key) => store.read(() => find(key)),
     version: (key) => store.read(() => find(key)?.version ?? null),
-    put: (key, value, { ttlMs, ifVersion }) =>
+    put: (key, value, { ttlMs, ifVersion, keepExpiry }) =>
       store.write(() => {
         const now = clock.date()
         const version = find(key)?.version ?? null
         if (version !== ifVersion) return false
         store.prepare('DELETE FROM kv WHERE expires <= ?').run(now)
         const next = version === null ? now : version + 1
-        store
-          .prepare('INSERT OR REPLACE INTO kv (key, value, version, expires) VALUES (?, ?, ?, ?)')
-          .run(key, value, next, ttlMs === null ? NEVER : now + ttlMs)
+        if (keepExpiry && version !== null)
+          store.prepare('UPDATE kv SET value = ?, version = ? WHERE key = ?').run(value, next, key)
+        else
+          store
+            .prepare('INSERT OR REPLACE INTO kv (key, value, version, expires) VALUES (?, ?, ?, ?)')
+            .run(key, value, next, ttlMs === null ? NEVER : now + ttlMs)
         return true
       }),
     delete: (key) =>

@@ -30,10 +30,12 @@ export function createMemoryValues(
       return entry && { value: entry.value, version: entry.version }
     },
     version: async (key) => find(key)?.version ?? null,
-    async put(key, value, { ttlMs, ifVersion }) {
-      if ((find(key)?.version ?? null) !== ifVersion) return false
+    async put(key, value, { ttlMs, ifVersion, keepExpiry }) {
+      const before = find(key)
+      if ((before?.version ?? null) !== ifVersion) return false
+      const anew = ttlMs === null ? Number.POSITIVE_INFINITY : clock.now() + ttlMs
       drop(key)
-      entries.set(key, { value, version: ++versions, endsAt: ttlMs === null ? Number.POSITIVE_INFINITY : clock.now() + ttlMs })
+      entries.set(key, { value, version: ++versions, endsAt: keepExpiry && before ? before.endsAt : anew })
       characters += value.length
       for (const old of entries.keys()) {
         if (characters <= maxCharacters || old === key) break

@@ -19,7 +19,8 @@ const PUT: RedisScript = {
       local first = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
       redis.call('HSET', KEYS[1], 'value', ARGV[1], 'version', first)
     end
-    if ARGV[2] == '' then redis.call('PERSIST', KEYS[1]) else redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
+    if ARGV[2] == '' then redis.call('PERSIST', KEYS[1])
+    elseif ARGV[2] ~= 'kept' then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
     return 1`,
 }
 
@@ -35,8 +36,8 @@ export function createRedisValues(redis: RedisConnection): KeyValueStore {
       const version = (await redis.run(VERSION, `kv:${key}`)) as string | null
       return version === null ? null : Number(version)
     },
-    put: async (key, value, { ttlMs, ifVersion }) =>
-      (await redis.run(PUT, `kv:${key}`, value, ttlMs ?? '', ifVersion ?? '')) === 1,
+    put: async (key, value, { ttlMs, ifVersion, keepExpiry }) =>
+      (await redis.run(PUT, `kv:${key}`, value, keepExpiry ? 'kept' : (ttlMs ?? ''), ifVersion ?? '')) === 1,
     async delete(key) {
       await redis.run(DELETE, `kv:${key}`)
     },

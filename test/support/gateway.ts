@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { createApp } from '../../src/app.ts'
 import type { CallerAdministration } from '../../src/callers/administration.ts'
 import { loadConfig } from '../../src/config/load.ts'
+import type { SecretAdministration } from '../../src/credentials/administer.ts'
 import type { Terms } from '../../src/credentials/make-version.ts'
 import type { NewSecret } from '../../src/credentials/provision.ts'
 import type { Clock } from '../../src/model/ports.ts'
@@ -59,6 +60,7 @@ export interface TestGateway {
   audit(): any[]
   metrics(): Promise<string>
   provision(secret: NewSecret, terms?: Terms): Promise<number>
+  readonly secrets: SecretAdministration
   readonly callers: CallerAdministration
   /** Writes another configuration file, which nobody is told of. */
   rewrite(options: TestGatewayOptions): void
@@ -164,6 +166,7 @@ export async function startGateway(options: TestGatewayOptions): Promise<TestGat
         .map(parseJson),
     metrics: async () => (await get('/metrics')).text,
     provision: (secret, terms) => app.provision(secret, terms),
+    secrets: app.secrets,
     callers: app.callers,
     rewrite: (next) => void writeConfig(folder, next),
     async reload(next) {

@@ -6,14 +6,14 @@ import { type KeyRing, type KeySet, SealError } from '../key-ring.ts'
 import { codeOf, followFile } from './followed-file.ts'
 import { parseKeys } from './key-source.ts'
 
-/** Names of secrets by the id of the key that they are under; null: not known now. */
+/** Names of what is sealed by the id of the key that it is under; null: not known now. */
 export type KeysInUse = ReadonlyMap<string, readonly string[]> | null
 
 export interface KeyFollower {
   /** True where the ring changed. Never rejects. */
-  follow(inUse: () => KeysInUse): Promise<boolean>
-  /** Looks at once: somebody sealed under a key that is not here. */
-  followNow(inUse: () => KeysInUse): boolean
+  follow(inUse: () => Promise<KeysInUse>): Promise<boolean>
+  /** Looks at once, since somebody sealed under a key that is not here; takes keys in, and leaves what goes to the next round. */
+  followNow(): boolean
 }
 
 /** Keys of the environment stay as they are. */
@@ -33,17 +33,20 @@ export function createKeyFollower(file: string, ring: KeyRing, log: Logger): Key
     told = because
     return false
   }
-  const take = (text: string, inUse: () => KeysInUse): boolean => {
+  const put = (next: KeySet): boolean => {
+    const changed = !isSame(ring, next)
+    ring.replace(next)
+    refused = null
+    told = ''
+    if (changed) log.log('info', 'sealing keys changed', { file, key: next.active, count: next.keys.length })
+    return changed
+  }
+  const take = async (text: string, inUse: () => Promise<KeysInUse>): Promise<boolean> => {
     try {
       const next = parseKeys(text, file)
-      const because = whyKept(ring, next, inUse)
-      if (because !== null) return refuse(text, because)
-      const changed = !isSame(ring, next)
-      ring.replace(next)
-      refused = null
-      told = ''
-      if (changed) log.log('info', 'sealing keys changed', { file, key: next.active, count: next.keys.length })
-      return changed
+      const gone = goneFrom(ring, next)
+      const because = gone.length === 0 ? null : whyKept(gone, await inUse())
+      return because === null ? put(next) : refuse(text, because)
     } catch (error) {
       if (!(error instanceof SealError)) throw error
       return refuse(text, error.message)
@@ -55,16 +58,17 @@ export function createKeyFollower(file: string, ring: KeyRing, log: Logger): Key
       try {
         // A refused file is asked about again: what kept a key may be sealed anew by now.
         const text = (await followed.changed()) ?? refused
-        return text !== null && take(text, inUse)
+        return text !== null && (await take(text, inUse))
       } catch (error) {
         return refuse('', `it cannot be read (${codeOf(error)})`)
       }
     },
-    followNow(inUse) {
+    followNow() {
       try {
-        return take(readFileSync(file, 'utf8'), inUse)
-      } catch (error) {
-        return refuse('', `it cannot be read (${codeOf(error)})`)
+        const next = parseKeys(readFileSync(file, 'utf8'), file)
+        return goneFrom(ring, next).length === 0 && put(next)
+      } catch {
+        return false // the next round says why
       }
     },
   }
@@ -73,11 +77,12 @@ export function createKeyFollower(file: string, ring: KeyRing, log: Logger): Key
 const isSame = (ring: KeyRing, { keys, active }: KeySet): boolean =>
   ring.active.id === active && ring.ids.length === keys.length && keys.every(({ id, key }) => ring.find(id)?.key.equals(key))
 
-/** null: no key goes that is needed. */
-function whyKept(ring: KeyRing, { keys }: KeySet, inUse: () => KeysInUse): string | null {
-  const gone = ring.ids.filter((id) => !keys.some((key) => key.id === id && ring.find(id)?.key.equals(key.key)))
-  if (gone.length === 0) return null
-  const used = inUse()
+/** Ids of the keys that would go, or be others. */
+const goneFrom = (ring: KeyRing, { keys }: KeySet): string[] =>
+  ring.ids.filter((id) => !keys.some((key) => key.id === id && ring.find(id)?.key.equals(key.key)))
+
+/** null: none of them is needed. */
+function whyKept(gone: readonly string[], used: KeysInUse): string | null {
   if (used === null) return `the key ${gone.join(', ')} cannot be left out while the secret store is away`
   const [id] = gone.filter((each) => used.has(each))
   if (id === undefined) return null

@@ -7,12 +7,11 @@ import { after, describe, test } from 'node:test'
 import { createCallerAdministration } from '../../../src/callers/administration.ts'
 import { runCli } from '../../../src/cli/cli.ts'
 import type { CliPorts, CliStores } from '../../../src/cli/ports.ts'
-import { createSecretAdministration } from '../../../src/credentials/administer.ts'
-import { NO_HIGH_WATER } from '../../../src/credentials/high-water.ts'
 import { createEphemeralSealer } from '../../../src/credentials/seal.ts'
 import { parseKeys } from '../../../src/credentials/sources/key-source.ts'
 import type { SecretStore } from '../../../src/model/ports.ts'
 import { createMemorySecrets } from '../../../src/stores/memory-secrets.ts'
+import { administer } from '../../support/secrets.ts'
 
 const noCallers: CliStores['callers'] = createCallerAdministration({
   ...{ keys: null, configured: () => [], clock: { date: () => 0 }, lastUsed: async () => new Map() },
@@ -25,7 +24,7 @@ after(() => rmSync(dir, { recursive: true }))
 function aShell({ sealed = true }: { readonly sealed?: boolean } = {}) {
   const secrets: SecretStore = createMemorySecrets()
   const sealer = createEphemeralSealer()
-  const admin = createSecretAdministration({ store: secrets, sealer, clock: { date: Date.now }, marks: NO_HIGH_WATER })
+  const admin = administer({ store: secrets, sealer })
   const seen = { configs: [] as (string | null)[], served: [] as (string | null)[], closed: 0 }
   const run = async (argv: string, stdin: string, isTTY = false): Promise<{ code: number; out: string; err: string }> => {
     const collected = { out: '', err: '' }

@@ -1,4 +1,4 @@
-// Every example of docs/cli.md runs as it is written there, and answers what stands below it. A shell makes words of the
+// Every example of docs/cli.md and docs/secrets.md runs as it is written there, and answers what stands below it. A shell makes words of the
 // lines; only the ports differ, since those of the sample may be taken.
 import assert from 'node:assert/strict'
 import { type ChildProcess, fork, spawnSync } from 'node:child_process'
@@ -10,13 +10,12 @@ import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { systemClock } from '../../../src/app.ts'
 import { openAdministration } from '../../../src/callers/identities.ts'
-import { createSecretAdministration } from '../../../src/credentials/administer.ts'
-import { NO_HIGH_WATER } from '../../../src/credentials/high-water.ts'
 import { createEphemeralSealer } from '../../../src/credentials/seal.ts'
 import { createEphemeralTextSealer } from '../../../src/credentials/seal-text.ts'
 import { createMemorySecrets } from '../../../src/stores/memory-secrets.ts'
 import { startGateway, type TestGateway } from '../../support/gateway.ts'
 import { createMemoryValues } from '../../support/memory-values.ts'
+import { administer } from '../../support/secrets.ts'
 import { type Ran, runWords } from './shell.ts'
 
 const ROOT = join(import.meta.dirname, '..', '..', '..')
@@ -33,8 +32,8 @@ interface Block {
 }
 
 /** Each `sh` block, with the `text` block that follows it. */
-function readBlocks(): Block[] {
-  const page = readFileSync(join(ROOT, 'docs', 'cli.md'), 'utf8')
+function readBlocks(name: string): Block[] {
+  const page = readFileSync(join(ROOT, 'docs', name), 'utf8')
   return [...page.matchAll(/```sh\n(.*?)```\n(?:\n```text\n(.*?)```)?/gs)].map(([, text = '', shown]) => ({
     text,
     shown: shown ?? null,
@@ -62,9 +61,8 @@ function readExamples({ text }: Block): Example[] {
 }
 
 const folder = mkdtempSync(join(tmpdir(), 'sallyport-examples-'))
-const secrets = createSecretAdministration({
+const secrets = administer({
   ...{ store: createMemorySecrets(), sealer: createEphemeralSealer() },
-  ...{ clock: { date: Date.now }, marks: NO_HIGH_WATER },
 })
 const callers = openAdministration({
   ...{ store: createMemoryValues(), sealer: createEphemeralTextSealer(), clock: systemClock, log: { log: () => {} } },
@@ -128,14 +126,17 @@ async function run({ words, env }: Example): Promise<Ran> {
 const asShown = ({ out, err }: Ran): string =>
   (out + err).replaceAll(`${ROOT}/`, '').replaceAll(/request id \S+/g, 'request id …')
 
-for (const block of readBlocks())
+/** What a person is told beside the answer is no complaint: progress, and what a change does to what stood there. */
+const complaintsOf = ({ err }: Ran): string => err.replace(/(?:\r\d+ of \d+)+\n|^warning: .*\n/gm, '')
+
+for (const block of ['cli.md', 'secrets.md'].flatMap(readBlocks))
   test(`this runs as written: ${block.text.trim().split('\n').at(-1)}`, async () => {
     const examples = readExamples(block)
     assert.ok(examples.length > 0, 'a block without an example')
     for (const example of examples) {
       const ran = await run(example)
       assert.ok(!/canary/.test(ran.out + ran.err), 'a secret came out')
-      if (block.shown === null) assert.deepEqual([ran.code, ran.err], [0, ''], example.words.join(' '))
+      if (block.shown === null) assert.deepEqual([ran.code, complaintsOf(ran)], [0, ''], example.words.join(' '))
       else assert.equal(asShown(ran), block.shown)
     }
   })

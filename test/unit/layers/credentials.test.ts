@@ -489,3 +489,80 @@ test('what is shown never holds a secret, in any form', () => {
     }),
   )
 })
+
+describe('another version within an overlap', () => {
+  const OLD = aSecret({ version: 2, values: { token: 'canary-old' } })
+  const NEW = aSecret({ version: 3, values: { token: 'canary-new' } })
+  const refusing = (): UpstreamResponse => aResponse({ status: 401, rawHeaders: ['Set-Cookie', 'seen=1'] })
+
+  function inOverlap(answers: UpstreamResponse[], other: Secret | null = OLD) {
+    const preferred: unknown[] = []
+    const secrets: SecretVersions = {
+      find: () => NEW,
+      other: (secret) => (secret === NEW ? other : NEW),
+      prefer: (secret, use) => void preferred.push([secret.version, use.origin]),
+    }
+    return { ...aLayer(secrets, answers), preferred }
+  }
+  const tokens = (sent: readonly HopRequest[]) => sent.map(({ headers }) => getHeader(headers, 'authorization'))
+
+  test('refused with a 401, the other gets one try, named in the ledger, and is preferred after a success', async () => {
+    const { sent, dispatch, preferred } = inOverlap([refusing()])
+    const context = aContext({ jar: { ...aJar(), header: () => 'seen=1', store: () => [['seen', '1']] } })
+    const response = await dispatch(withCredential(STORED), context)
+    assert.equal(response.status, 200)
+    assert.deepEqual(tokens(sent), ['Bearer canary-new', 'Bearer canary-old'])
+    assert.equal(context.trail.credential, 'github@2')
+    assert.equal(context.trail.takeWait().because, 'renewed credential')
+    assert.deepEqual(context.trail.history, [])
+    assert.deepEqual(preferred, [[2, 'https://api.example.com']])
+    assert.equal(getHeader(sent[1]?.headers ?? [], 'cookie'), 'seen=1')
+  })
+
+  test('refused as well, its answer is the answer, and nothing is preferred', async () => {
+    const { sent, dispatch, preferred } = inOverlap([refusing(), refusing()])
+    assert.equal((await dispatch(withCredential(STORED), aContext())).status, 401)
+    assert.equal(sent.length, 2)
+    assert.deepEqual(preferred, [])
+  })
+
+  const ONCE: [name: string, answers: UpstreamResponse[], request: () => HopRequest, other: Secret | null][] = [
+    ['where there is no other', [refusing()], () => withCredential(STORED), null],
+    [
+      'where a repeat is not safe',
+      [refusing()],
+      () => withCredential(STORED, { plan: aPlan({ credential: STORED, repeatable: false }) }),
+      OLD,
+    ],
+    ['after another status', [aResponse({ status: 403 })], () => withCredential(STORED), OLD],
+    ['for a credential of the descriptor', [refusing()], () => given({ type: 'bearer', token: 't' }), OLD],
+  ]
+  for (const [name, answers, request, other] of ONCE)
+    test(`once is enough ${name}`, async () => {
+      const { sent, dispatch } = inOverlap(answers, other)
+      await dispatch(request(), aContext())
+      assert.equal(sent.length, 1)
+    })
+
+  test('a caller who hung up gets no second try', async () => {
+    const context = aContext()
+    const hangsUp = (): UpstreamResponse => {
+      context.cancellation.cancel(new GatewayError('Cancelled', 'gone'))
+      return refusing()
+    }
+    const { sent, dispatch } = aLayer({ find: () => NEW, other: () => OLD, prefer: () => {} }, [hangsUp])
+    await assert.rejects(dispatch(withCredential(STORED), context), { type: 'Cancelled' })
+    assert.equal(sent.length, 1)
+  })
+
+  test('a scheme with a dialogue has its own before the other version has its', async () => {
+    const login = (version: number, password: string): Secret =>
+      aSecret({ version, scheme: 'digest', values: { username: 'u', password } })
+    const secrets: SecretVersions = { find: () => login(3, 'new'), other: () => login(2, 'old'), prefer: () => {} }
+    const { sent, dispatch } = aLayer(secrets, [challenge(), challenge(), challenge()])
+    const context = aContext()
+    assert.equal((await dispatch(withCredential(STORED), context)).status, 200)
+    assert.equal(sent.length, 4)
+    assert.equal(context.trail.credential, 'github@2')
+  })
+})

@@ -196,6 +196,16 @@ for (const [kind, make, pass] of VALUES)
       assert.notEqual((await store.get('brief'))?.version, old?.version)
     })
 
+    test('a write that keeps the expiry leaves it where it was', async () => {
+      const store = make()
+      await store.put('kept', '1', { ttlMs: 80, ifVersion: null })
+      const read = await store.get('kept')
+      assert.equal(await store.put('kept', '2', { ttlMs: null, ifVersion: read?.version ?? null, keepExpiry: true }), true)
+      assert.equal((await store.get('kept'))?.value, '2')
+      await pass(120)
+      assert.equal(await store.get('kept'), null)
+    })
+
     test('each write begins the expiry anew', async () => {
       const store = make()
       await store.put('long', '1', { ttlMs: 240, ifVersion: null })

@@ -5,17 +5,15 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, describe, test } from 'node:test'
-import { createSecretAdministration } from '../../../src/credentials/administer.ts'
-import { createSecretBook, type SecretBook } from '../../../src/credentials/book.ts'
-import { NO_HIGH_WATER } from '../../../src/credentials/high-water.ts'
+import type { SecretBook } from '../../../src/credentials/book.ts'
 import { createKeyRing } from '../../../src/credentials/key-ring.ts'
 import { createSealer } from '../../../src/credentials/seal.ts'
-import { FIXED_KEYS } from '../../../src/credentials/sources/key-file.ts'
 import type { Clock } from '../../../src/model/ports.ts'
 import { openStores, type Stores } from '../../../src/stores/open-stores.ts'
 import { openRedis } from '../../../src/stores/redis.ts'
 import { aMeter } from '../../support/builders.ts'
 import { redisTarget, startRedis } from '../../support/redis.ts'
+import { administer, openBook } from '../../support/secrets.ts'
 
 const clock: Clock = {
   now: () => performance.now(),
@@ -56,8 +54,8 @@ function open(options: { redisUrl?: string; dataDir?: string; canSeal?: boolean 
 }
 
 function aReplica(stores: Stores): SecretBook {
-  const book = createSecretBook({
-    ...{ store: stores.secrets, sealer, keys: FIXED_KEYS, marks: NO_HIGH_WATER },
+  const book = openBook({
+    ...{ store: stores.secrets, sealer },
     ...{ clock, log: silent, staleForMs: 60_000 },
   })
   closers.push(() => book.close())
@@ -65,7 +63,7 @@ function aReplica(stores: Stores): SecretBook {
 }
 
 const put = (stores: Stores, token: string): Promise<unknown> =>
-  createSecretAdministration({ store: stores.secrets, sealer, clock, marks: NO_HIGH_WATER }).set({
+  administer({ store: stores.secrets, sealer, clock }).set({
     name: 'github',
     scheme: 'bearer',
     values: { token },

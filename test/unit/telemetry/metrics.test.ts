@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import type { AdapterSample } from '../../../src/model/ports.ts'
+import type { AdapterSample, CredentialSample } from '../../../src/model/ports.ts'
 import { wantsOpenMetrics } from '../../../src/telemetry/exposition.ts'
 import { createMetrics, type Metrics } from '../../../src/telemetry/metrics.ts'
 import { buildMetricsDocs, SERIES, type Series } from '../../../src/telemetry/series.ts'
@@ -266,6 +266,30 @@ describe('metrics', () => {
     ])
     assert.equal((await linesOf(metrics, 'sallyport_calls_total')).length, 4)
     assert.deepEqual(await linesOf(metrics, 'sallyport_store_healthy'), ['sallyport_store_healthy{store="other"} 1'])
+  })
+
+  test('when stored secrets were made and when they end; names past the thousandth are other, the earliest of them', async () => {
+    const metrics = create(3)
+    let samples: CredentialSample[] = [
+      { name: 'github', createdAt: 1_000, expiresAt: 90_500 },
+      { name: 'stripe', createdAt: null, expiresAt: null },
+    ]
+    metrics.watchCredentials(() => samples)
+    assert.deepEqual(await linesOf(metrics, 'sallyport_credential_expires_timestamp_seconds'), [
+      'sallyport_credential_expires_timestamp_seconds{credential="github"} 90.5',
+    ])
+    assert.deepEqual(await linesOf(metrics, 'sallyport_credential_created_timestamp_seconds'), [
+      'sallyport_credential_created_timestamp_seconds{credential="github"} 1',
+    ])
+    samples = Array.from({ length: 1005 }, (_, i) => ({
+      name: `s${i}`,
+      createdAt: (9999 - i) * 1000,
+      expiresAt: (20_000 - i) * 1000,
+    }))
+    const lines = await linesOf(metrics, 'sallyport_credential_expires_timestamp_seconds')
+    assert.equal(lines.length, 1001)
+    assert.ok(!lines.some((line) => line.includes('github')))
+    assert.ok(lines.includes('sallyport_credential_expires_timestamp_seconds{credential="other"} 18996'))
   })
 
   test("Node's own series stand beside ours unless switched off", async () => {
