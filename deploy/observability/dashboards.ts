@@ -93,6 +93,12 @@ const FLEET: Dashboard = {
           queries: [query(`sum by (rule) (${rate('sallyport_refusals_total')})`, '{{rule}}')],
         },
         {
+          title: 'Refusals only observed',
+          description: 'What would be refused of callers that are observed only; look here before a rule is enforced.',
+          unit: 'reqps',
+          queries: [query(`sum by (rule) (${rate('sallyport_observed_refusals_total')})`, '{{rule}}')],
+        },
+        {
           title: 'Tries a call',
           description: '1: nothing is repeated. Above 1.5 retries add to the trouble; below 1 calls are refused before a try.',
           queries: [query('sallyport:amplification:ratio_rate5m', '{{adapter}}')],
@@ -209,6 +215,11 @@ const FLEET: Dashboard = {
           title: 'Name resolution',
           description: 'Questions by outcome; failed ones are the name servers, refused ones our own rule.',
           queries: [query(`sum by (outcome) (${rate('sallyport_dns_duration_seconds_count')})`, '{{outcome}}')],
+        },
+        {
+          title: 'Spans sent to the collector',
+          description: 'Where traces are on. failed: it did not take them.',
+          queries: [query(`sum by (outcome) (${rate('sallyport_trace_spans_total')})`, '{{outcome}}')],
         },
         {
           title: 'TLS handshakes',

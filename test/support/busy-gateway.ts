@@ -1,8 +1,10 @@
 // A gateway to which everything happens that dashboards and alerts tell of: calls that go well, failures of every fault, retries,
 // an open breaker, full queues, spent quotas, TLS faults, tokens, sessions, a Redis, an operator.
 import { createPublicKey } from 'node:crypto'
+import { loadTraces } from '../../src/telemetry/traces.ts'
 import { startAuthorizationServer } from './authorization-server.ts'
 import { certificates } from './certificates.ts'
+import { startCollector } from './collector.ts'
 import { startGateway, type TestGateway } from './gateway.ts'
 import { startNameServer } from './name-server.ts'
 import { startRedis } from './redis.ts'
@@ -11,16 +13,16 @@ import { loopbackAdapter, pause } from './wire.ts'
 
 export interface BusyGateway {
   readonly gateway: TestGateway
-  /** Of one of the calls of each round. */
-  readonly traceId: string
+  /** Ids of the traces that its collector has. */
+  traces(): ReadonlySet<string>
   /** A second or so of everything. */
   round(): Promise<void>
   stop(): Promise<void>
 }
 
 const OPERATOR = 'operator-key-0123456789'
+const WATCHED = 'watched-key-0123456789'
 const BILLING = 'billing-key-0123456789'
-const TRACE_ID = '4bf92f3577b34da6a3ce929d0e0e4736'
 
 export async function startBusyGateway(): Promise<BusyGateway> {
   const redis = await startRedis()
@@ -37,10 +39,14 @@ export async function startBusyGateway(): Promise<BusyGateway> {
   const named = `http://up.example.test:${up.port}`
   const at = (path: string): string => `${up.origin}${path}/`
   const under = (name: string, over: object): object => loopbackAdapter(name, `${up.origin}/${name}`, over)
+  const collector = await startCollector()
+  Object.assign(process.env, { OTEL_EXPORTER_OTLP_ENDPOINT: collector.url, OTEL_BSP_SCHEDULE_DELAY: '500' })
   const gateway = await startGateway({
+    traces: await loadTraces(process.env),
     config: {
       callers: [
         { name: 'operator', keys: [OPERATOR], admin: true },
+        { name: 'watched', keys: [WATCHED], observe: true, may: [] },
         { name: 'billing', keys: [BILLING], may: NAMES.map((adapter) => ({ adapter })) },
       ],
       store: { redis: redis.url },
@@ -76,8 +82,8 @@ export async function startBusyGateway(): Promise<BusyGateway> {
     { name: 'ending', scheme: 'bearer', origins: [up.origin], callers: ['*'], values: { token: 'x' } },
     { expiresAt: Date.now() + 3_600_000 },
   )
-  const as = (key: string, more: object = {}) => ({ headers: { 'x-sallyport-key': key, ...more } })
-  const call = (descriptor: object, more: object = {}) => gateway.call(descriptor, as(BILLING, more))
+  const as = (key: string) => ({ headers: { 'x-sallyport-key': key } })
+  const call = (descriptor: object) => gateway.call(descriptor, as(BILLING))
   const many = async (count: number, descriptor: object): Promise<void> => {
     await Promise.all(Array.from({ length: count }, () => call(descriptor)))
   }
@@ -88,7 +94,7 @@ export async function startBusyGateway(): Promise<BusyGateway> {
     auth.lifeSeconds = 1
     auth.instead = rounds % 3 === 0 ? { status: 500, body: 'no' } : null
     const idempotencyKey = `round-${rounds}`
-    await call({ url: `${named}/` }, { traceparent: `00-${TRACE_ID}-00f067aa0ba902b7-01` })
+    await call({ url: `${named}/` })
     await call({ url: `${named}/missing` })
     await call({ url: `${named}/`, method: 'POST', json: { a: 1 }, session: 's' })
     for (let i = 0; i < 2; i++) await call({ url: `${named}/`, method: 'POST', json: {}, idempotencyKey })
@@ -102,6 +108,7 @@ export async function startBusyGateway(): Promise<BusyGateway> {
     await call({ url: at('/token') })
     await gateway.call({ url: `${named}/` }, as('no such key'))
     await gateway.call({ url: `${named}/` }, as(OPERATOR))
+    await gateway.call({ url: `${named}/` }, as(WATCHED))
     const forced = JSON.stringify({ state: 'open', reason: 'observed', expiresIn: '10m' })
     await gateway.send('PUT', '/v1/admin/adapters/forced/breaker', forced, {
       headers: { 'content-type': 'application/json', 'x-sallyport-key': OPERATOR },
@@ -111,12 +118,13 @@ export async function startBusyGateway(): Promise<BusyGateway> {
 
   return {
     gateway,
-    traceId: TRACE_ID,
+    traces: () => new Set(collector.spans.map(({ traceId }) => traceId)),
     round,
     async stop() {
       await gateway.stop()
       for (const upstream of [up, sick, tls]) await upstream.close()
       await auth.close()
+      await collector.close()
       await names.close()
       await redis.stop()
     },
