@@ -84,8 +84,8 @@ export interface App {
   readonly auditSearch: AuditSearch
   /** The callers and their keys, for operators. */
   readonly callers: CallerAdministration
-  /** Refuses new calls, waits for those under way, then closes everything. */
-  drain(): Promise<void>
+  /** Refuses new calls, waits for those under way, then closes everything. `notice`: takes new ones for listen.drainNotice first. */
+  drain(options?: { readonly notice: boolean }): Promise<void>
 }
 
 /** What stands in the store for long, under the sealing keys. */
@@ -280,8 +280,9 @@ export function createApp(config: Config, { log, clock = systemClock, reload, tr
     secrets: secretAdministration,
     auditSearch: audit.search,
     provision: async (secret, terms) => (await secretAdministration.set(secret, terms)).version ?? 0,
-    async drain() {
-      await face.drain(snapshot.config.listen.drainMs)
+    async drain({ notice } = { notice: false }) {
+      const { drainMs, drainNoticeMs } = snapshot.config.listen
+      await face.drain(drainMs, notice ? drainNoticeMs : 0)
       await tokens.close()
       issuerKeys.close()
       await shared.close()

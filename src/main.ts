@@ -46,7 +46,7 @@ async function serve(given: string | null): Promise<void> {
   process.on('SIGHUP', following.changed)
   endOnSignal(async () => {
     following.stop()
-    await app.drain()
+    await app.drain({ notice: true })
     sample?.kill()
   }, log)
 }

@@ -17,6 +17,8 @@ export interface ListenConfig {
   readonly connections: number
   /** How long calls under way may take at shutdown. */
   readonly drainMs: number
+  /** Of `drainMs`. */
+  readonly drainNoticeMs: number
   /** What the listener's TLS asks of callers; null: plain HTTP. Its texts are `listenPems`. */
   readonly tls: { readonly asksClient: boolean; readonly requiresClient: boolean } | null
 }

@@ -33,6 +33,7 @@ export function resolveConfig(written: Written, surroundings: Surroundings): Con
       keepAliveMs: listen.keepAlive,
       connections: listen.connections,
       drainMs: listen.drain,
+      drainNoticeMs: Math.min(listen.drainNotice, listen.drain / 2),
       tls: listen.tls ? { asksClient: listen.tls.clientCa !== undefined, requiresClient: listen.tls.requireClientCert } : null,
     },
     listenPems: surroundings.listenPems,

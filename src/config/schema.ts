@@ -54,6 +54,11 @@ const LISTEN = section({
     .describe("An idle caller's connection is closed after this long; longer than a balancer's own."),
   connections: integer(1, 1_000_000).prefault(10_000).describe("Callers' connections at once; further ones are refused."),
   drain: duration(0).prefault('20s').describe('At shutdown, calls under way have this long to end.'),
+  drainNotice: duration(0)
+    .prefault('500ms')
+    .describe(
+      'Of listen.drain, how long new calls are still taken at shutdown, so that balancers see /readyz fail first; later ones are Draining. At most half of it.',
+    ),
   tls: LISTEN_TLS.optional().describe(
     'TLS 1.2 and above on the listener itself; its files are read again when they change. Absent: plain HTTP, for TLS that ends in front.',
   ),

@@ -21,6 +21,9 @@ export interface CallRouteOptions {
 export interface CallRoutePorts {
   readonly gateway: Gateway
   readonly callers: () => Callers
+  /** Every answer ends its connection, */
+  readonly isLeaving: () => boolean
+  /** and no call is taken any more. */
   readonly isDraining: () => boolean
   /** Overloaded, where nothing more can be borne. */
   readonly overload: () => GatewayError | null
@@ -64,7 +67,7 @@ export function createCallRoutes(options: CallRouteOptions, ports: CallRoutePort
     const caller = admit(exchange, found instanceof Promise ? await found : found)
     if (isOver(exchange)) return
     if (caller instanceof GatewayError) return refuse(exchange, caller)
-    goOn(exchange, ports.isDraining())
+    goOn(exchange, ports.isLeaving())
     await serve(exchange, caller, await readBody(exchange, options.descriptorLimit))
   }
 
@@ -99,9 +102,9 @@ export function createCallRoutes(options: CallRouteOptions, ports: CallRoutePort
 }
 
 /** A caller that asked first is told to send its body (RFC 9110 §10.1.1). */
-function goOn(exchange: Exchange, draining: boolean): void {
+function goOn(exchange: Exchange, leaving: boolean): void {
   if (!exchange.expects) return
-  exchange.closes = draining
+  exchange.closes = leaving
   exchange.res.writeContinue()
 }
 

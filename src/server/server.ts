@@ -1,6 +1,7 @@
 // The HTTP face: names and judges every request, hands it to its entrance, and stops without dropping what is under way. The
 // hot entrance POST /v1/requests is served from here, ahead of express' router.
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import { setImmediate as immediate, setTimeout as sleep } from 'node:timers/promises'
 import type { Callers } from '../callers/callers.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
 import type { Administration } from '../model/administration.ts'
@@ -56,10 +57,11 @@ export interface HttpFace {
   /** Rejects where a port is taken, or where no caller is configured and the host is not this machine's own. */
   listen(): Promise<Bound & { readonly metrics: Bound | null }>
   /**
-   * Refuses new calls with Draining, answers with `Connection: close`, and waits for what is under way; what is not done after
-   * `graceMs` is ended with Draining, and shortly after that cut off. Then everything is closed.
+   * Is not ready from now on and answers with `Connection: close`. For `noticeMs` (default 0) of `graceMs` it still takes calls,
+   * then refuses new ones with Draining and waits for what is under way; what is not done after `graceMs` is ended with Draining,
+   * and shortly after that cut off. Then everything is closed.
    */
-  drain(graceMs: number): Promise<void>
+  drain(graceMs: number, noticeMs?: number): Promise<void>
   /** Another certificate, or other authorities, for connections from now on; older ones end with the answer they are at. */
   renewTls(tls: TlsMaterial): void
   /** At once: whatever is under way is cut off. */
@@ -89,6 +91,7 @@ export function createServer(options: ServerOptions, ports: ServerPorts): HttpFa
   const listener = createListener(options.clocks ?? {}, tls)
   const metrics = options.metrics?.listen ? { at: options.metrics.listen, listener: createListener({}) } : null
   const inFlight = createInFlight()
+  let leaving = false
   let draining = false
 
   if (options.maxConnections !== undefined) listener.server.maxConnections = options.maxConnections
@@ -96,19 +99,19 @@ export function createServer(options: ServerOptions, ports: ServerPorts): HttpFa
   const overload = (): GatewayError | null => guard?.refusal() ?? null
   const routes = createCallRoutes(
     { descriptorLimit, answerMs, lingerMs },
-    { gateway, callers, isDraining: () => draining, overload },
+    { gateway, callers, isLeaving: () => leaving, isDraining: () => draining, overload },
   )
   const pages = createPages({
     ...{ routes, callers, openapi: ports.openapi, scrape: ports.scrape },
     ...{ administration: ports.administration, bodyLimit: descriptorLimit, answerMs },
     batch: routes.entrance(createBatchServe({ heldLimit: BATCH_HELD_BYTES, answerMs }, { gateway, overload })),
-    readiness: () => (draining ? { ...ports.readiness(), ready: false, because: 'draining' } : ports.readiness()),
+    readiness: () => (leaving ? { ...ports.readiness(), ready: false, because: 'draining' } : ports.readiness()),
     metricsPublic: options.metrics?.public ?? false,
   })
   const makeRequestId = createRequestIds()
   if (metrics) serveMetricsOnly(metrics.listener, ports.scrape, makeRequestId)
   const connections = watchConnections(listener.server, { gateway, lingerMs, makeRequestId: () => makeRequestId(undefined) })
-  const begin = createBegin({ inFlight, connections, makeRequestId, isDraining: () => draining })
+  const begin = createBegin({ inFlight, connections, makeRequestId, isLeaving: () => leaving })
   attach({ server: listener.server, secure: tls !== null, begin, connections, routes, pages, callers })
 
   const close = async (): Promise<void> => {
@@ -121,10 +124,12 @@ export function createServer(options: ServerOptions, ports: ServerPorts): HttpFa
       const bound = await listener.listen(options.host, options.port)
       return { ...bound, metrics: metrics ? await metrics.listener.listen(metrics.at.host, metrics.at.port) : null }
     },
-    async drain(graceMs) {
-      draining = true
+    async drain(graceMs, noticeMs = 0) {
+      leaving = true
       inFlight.closeAfterAnswers()
-      if (!(await inFlight.emptyWithin(graceMs))) {
+      if (noticeMs > 0) await sleep(noticeMs)
+      draining = true
+      if (!(await settledWithin(inFlight, graceMs - noticeMs))) {
         inFlight.stopAll(new GatewayError('Draining', 'The gateway is shutting down and cannot wait for this call any longer.'))
         await inFlight.emptyWithin(LAST_WORDS_MS)
       }
@@ -141,15 +146,26 @@ export function createServer(options: ServerOptions, ports: ServerPorts): HttpFa
   }
 }
 
+/** Empty, and nothing had arrived meanwhile that was only not read yet. */
+async function settledWithin(inFlight: InFlight, ms: number): Promise<boolean> {
+  const end = performance.now() + ms
+  do {
+    if (!(await inFlight.emptyWithin(Math.max(0, end - performance.now())))) return false
+    for (let turn = 0; turn < 2; turn++) await immediate()
+  } while (inFlight.size > 0)
+  return true
+}
+
 type Begin = (req: IncomingMessage, res: ServerResponse, expects: boolean) => Exchange
 
 function createBegin(ports: {
   readonly inFlight: InFlight
   readonly connections: Connections
   readonly makeRequestId: (given: string | string[] | undefined) => string
-  readonly isDraining: () => boolean
+  /** Every answer ends its connection. */
+  readonly isLeaving: () => boolean
 }): Begin {
-  const { inFlight, connections, makeRequestId, isDraining } = ports
+  const { inFlight, connections, makeRequestId, isLeaving } = ports
   return (req, res, expects) => {
     const exchange: Exchange = {
       req,
@@ -160,7 +176,7 @@ function createBegin(ports: {
       caller: null,
       answered: false,
       expects,
-      closes: expects || isDraining(),
+      closes: expects || isLeaving(),
       stop: null,
     }
     inFlight.begin(exchange)

@@ -1,85 +1,23 @@
 // A changed configuration takes effect whole or not at all, by signal or by a changed file, and costs what did not change
 // nothing.
 import assert from 'node:assert/strict'
-import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs'
-import { request } from 'node:http'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type TestContext, test } from 'node:test'
-import { fileURLToPath } from 'node:url'
+import { test } from 'node:test'
+import { startProcess } from '../support/process.ts'
 import { createRudeUpstream } from '../support/rude-upstream.ts'
 import { gatewayFor, upstreamFor } from '../support/scene.ts'
 import { valuesOf } from '../support/scripted-upstream.ts'
 import { loopbackAdapter, until } from '../support/wire.ts'
-
-const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
-
-interface Running {
-  readonly child: ChildProcess
-  readonly file: string
-  /** Replaces the file, as an editor does. */
-  write(config: object | string): void
-  errors(): string
-  /** Status and error type of POST /v1/requests. */
-  call(url: string): Promise<readonly [number, string | null]>
-  /** The same of POST /v1/admin/config/reload. */
-  reload(): Promise<readonly [number, string | null]>
-}
-
-async function start(t: TestContext, config: object): Promise<Running> {
-  const folder = mkdtempSync(join(tmpdir(), 'sallyport-test-'))
-  const file = join(folder, 'sallyport.yaml')
-  const write = (next: object | string): void => {
-    writeFileSync(`${file}.new`, typeof next === 'string' ? next : JSON.stringify(next))
-    renameSync(`${file}.new`, file)
-  }
-  write(config)
-  const child = fork(MAIN, ['--config', file], { silent: true })
-  let errors = ''
-  child.stderr?.on('data', (chunk: Buffer) => {
-    errors += chunk.toString()
-  })
-  child.stdout?.resume()
-  t.after(async () => {
-    if (child.exitCode === null) {
-      const exited = once(child, 'exit')
-      child.kill('SIGKILL')
-      await exited
-    }
-    rmSync(folder, { recursive: true, force: true })
-  })
-  const [{ port }] = (await once(child, 'message')) as [{ port: number }]
-  return {
-    ...{ child, file, write },
-    errors: () => errors,
-    call: (url) => post(port, '/v1/requests', JSON.stringify({ url })),
-    reload: () => post(port, '/v1/admin/config/reload', '{}'),
-  }
-}
-
-function post(port: number, path: string, body: string): Promise<readonly [number, string | null]> {
-  return new Promise((resolve, reject) => {
-    const headers = { 'content-type': 'application/json' }
-    request({ host: '127.0.0.1', port, path, method: 'POST', headers, agent: false }, (response) => {
-      let text = ''
-      response.on('data', (chunk: Buffer) => {
-        text += chunk.toString()
-      })
-      response.on('end', () => resolve([response.statusCode ?? 0, JSON.parse(text).error?.type ?? null]))
-    })
-      .on('error', reject)
-      .end(body)
-  })
-}
 
 test('a running gateway', async (t) => {
   const [one, two] = [await upstreamFor(t), await upstreamFor(t)]
   const dataDir = mkdtempSync(join(tmpdir(), 'sallyport-test-'))
   t.after(() => rmSync(dataDir, { recursive: true, force: true }))
   const config = (...adapters: object[]) => ({ listen: { port: 0 }, dataDir, adapters })
-  const running = await start(t, config(loopbackAdapter('one', one.origin)))
+  const running = await startProcess(t, config(loopbackAdapter('one', one.origin)))
   assert.deepEqual(await running.call(two.origin), [403, 'EgressDenied'])
 
   await t.test('takes a changed file', async () => {
