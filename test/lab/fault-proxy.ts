@@ -70,7 +70,7 @@ export async function startFaultProxy(target: { readonly host?: string; readonly
     pairs.add(pair)
     const end = (): void => {
       pairs.delete(pair)
-      for (const socket of pair) socket.resetAndDestroy()
+      pair.forEach(reset)
     }
     for (const socket of pair) socket.setNoDelay(true).on('error', end)
     void Promise.all([pump(client, upstream, () => faults.up, end), pump(upstream, client, () => faults.down, end)]).then(() =>
@@ -81,7 +81,7 @@ export async function startFaultProxy(target: { readonly host?: string; readonly
   const address = server.address()
   if (address === null || typeof address === 'string') throw new Error('the proxy does not listen on a port')
   const cut = (): void => {
-    for (const pair of pairs) for (const socket of pair) socket.resetAndDestroy()
+    for (const pair of pairs) pair.forEach(reset)
     pairs.clear()
   }
   const set: FaultProxy['set'] = (given, direction = 'both') => {
@@ -111,6 +111,12 @@ export async function startFaultProxy(target: { readonly host?: string; readonly
       await once(server, 'close')
     },
   }
+}
+
+/** By RST, unless its end is on its way already: Node never closes the handle of a socket that is reset then, nor ends its process. */
+function reset(socket: Socket): void {
+  if (socket.writableEnded) socket.destroy()
+  else socket.resetAndDestroy()
 }
 
 interface Piece {
