@@ -10,33 +10,29 @@ import { type ConfigChange, describeChange } from './admin/config-change.ts'
 import { createLogLevel } from './admin/log-level.ts'
 import { createOperations } from './admin/operations.ts'
 import type { Reloaded } from './admin/process.ts'
-import { BREAKER_OVERRIDES, createSharedOverrides } from './admin/shared-overrides.ts'
+import { createSharedOverrides } from './admin/shared-overrides.ts'
 import { openAudit } from './audit/audit.ts'
-import { type AuditKeys, createAuditKeys, deriveAuditKeys, readOwnKey } from './audit/audit-keys.ts'
-import type { AdministeredCaller, CallerAdministration } from './callers/administration.ts'
+import type { CallerAdministration } from './callers/administration.ts'
 import type { Callers } from './callers/callers.ts'
 import { createKeyFetch } from './callers/fetch-keys.ts'
 import { type Identities, openIdentities } from './callers/identities.ts'
-import { CALLER_KEY_USE } from './callers/key-use.ts'
-import { CALLER_KEYS } from './callers/stored-keys.ts'
 import type { Config, ListenPems } from './config/config.ts'
 import type { SecretAdministration } from './credentials/administer.ts'
 import type { SecretBook } from './credentials/book.ts'
 import { createKeyPools } from './credentials/key-pool.ts'
-import { createEphemeralKeyRing, type KeyRing } from './credentials/key-ring.ts'
-import type { LastingText } from './credentials/lasting-texts.ts'
+import { createEphemeralKeyRing } from './credentials/key-ring.ts'
 import type { Terms } from './credentials/make-version.ts'
 import { openKeyRing, openSecrets } from './credentials/open-secrets.ts'
 import type { NewSecret } from './credentials/provision.ts'
 import { SCHEMES } from './credentials/schemes/index.ts'
-import { createTextSealer, type TextSealer } from './credentials/seal-text.ts'
+import { createTextSealer } from './credentials/seal-text.ts'
 import { createSealedTexts } from './credentials/sealed-texts.ts'
 import { createSharedStates, noSharedState } from './credentials/shared-state.ts'
-import { parseKeys, readKeys } from './credentials/sources/key-source.ts'
 import { createTokenExchange, type MountedOn, rehearseTokenExchange } from './credentials/token-exchange.ts'
 import { buildOpenApi } from './descriptor/openapi.ts'
 import { GatewayError } from './errors/gateway-error.ts'
 import { createGateway } from './gateway.ts'
+import { administered, LASTING_TEXTS, openAuditKeys, openConfiguredStores, systemClock } from './installation.ts'
 import { createBreakerRotation } from './layers/breaker.ts'
 import { credentials } from './layers/credentials.ts'
 import { egress } from './layers/egress.ts'
@@ -63,7 +59,7 @@ import { createSessionIndex } from './sessions/session-index.ts'
 import { createSessionList } from './sessions/session-list.ts'
 import { createSessions } from './sessions/sessions.ts'
 import { buildStack, type StackPorts } from './stacks.ts'
-import { openStores, type Stores, type StoresPorts, untilConnected } from './stores/open-stores.ts'
+import { type Stores, untilConnected } from './stores/open-stores.ts'
 import { sealOutcomes, sealValues } from './stores/sealed.ts'
 import type { ProcessLogger } from './telemetry/logger.ts'
 import { createMetrics } from './telemetry/metrics.ts'
@@ -88,23 +84,11 @@ export interface App {
   drain(options?: { readonly notice: boolean }): Promise<void>
 }
 
-/** What stands in the store for long, under the sealing keys. */
-export const LASTING_TEXTS: readonly LastingText[] = [CALLER_KEYS, CALLER_KEY_USE, BREAKER_OVERRIDES]
-
 /** Origins at once, all adapters together, and how long one without calls is kept. */
 const MAX_ORIGINS = 5000
 const ORIGIN_IDLE_MS = 300_000
 /** How long the collector has for the last spans when the gateway stops. */
 const LAST_SPANS_MS = 3000
-
-export const systemClock: Clock = {
-  now: () => performance.now(),
-  date: () => Date.now(),
-  after(ms, callback) {
-    const timer = setTimeout(callback, Math.min(ms, 2 ** 31 - 1))
-    return () => clearTimeout(timer)
-  },
-}
 
 /** What a reload replaces, all at once. */
 interface Snapshot {
@@ -335,40 +319,10 @@ function renewCertificates(face: Pick<HttpFace, 'renewTls'>, before: ListenPems 
   if (before !== null && next !== null && !isDeepStrictEqual(before, next)) face.renewTls(next)
 }
 
-/** The configured callers, as far as administration wants to know them. */
-export function administered({ callers }: Config): AdministeredCaller[] {
-  return callers.map(({ caller, keyHashes, jwt, certificates }) => ({
-    ...{ name: caller.name, admin: caller.admin, keyHashes, jwt: jwt !== null, certificates: certificates.length },
-  }))
-}
-
-/** `canSeal`: a sealing key is configured; without one, secrets stay in memory. */
-export function openConfiguredStores(
-  { store, dataDir }: Config,
-  { canSeal, ...ports }: StoresPorts & { readonly canSeal: boolean },
-): Stores {
-  return openStores({ redis: store.redis, prefix: store.prefix, dataDir, canSeal }, ports)
-}
-
-/** Its own keys; else out of the sealing keys; else one that this installation makes for itself. Throws SealError. */
-export function openAuditKeys({ audit, dataDir, store }: Config, ring: KeyRing | null): AuditKeys {
-  if (audit.keyFile !== null) return createAuditKeys(readKeys({ file: audit.keyFile }).keys)
-  if (audit.key !== null) return createAuditKeys(parseKeys(audit.key, 'audit.key').keys)
-  if (ring !== null) return deriveAuditKeys(ring, store.installation)
-  const { text, file } = readOwnKey(dataDir)
-  return createAuditKeys(parseKeys(text, file).keys)
-}
-
 /** For calls that are explained and not sent. */
 function rehearseTokens(ports: TokenPorts, mountedOn: MountedOn): TokenPorts {
   const exchange = rehearseTokenExchange(mountedOn)
   return { ...ports, exchange, shared: () => noSharedState, meter: { tokenRenewed() {} }, log: { log() {} } }
-}
-
-/** For small texts, under the same keys. null: no key is configured. */
-export function openTextSealer(config: Config): TextSealer | null {
-  const ring = openKeyRing(config.store)
-  return ring && createTextSealer({ ring, installation: config.store.installation })
 }
 
 function callerNames({ callers }: Config): readonly string[] {

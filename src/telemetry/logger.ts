@@ -1,16 +1,16 @@
 // JSON lines, one object each, made of allow-listed fields alone: what is not on the list does not reach a log, whoever passes
 // it. One line a call, written past pino's serialisers because it is on the hot path; everything else goes through pino.
 import { pino } from 'pino'
-import pretty from 'pino-pretty'
 import { inOnePiece } from '../model/one-piece.ts'
 import type { CallLine, CallLog, Logger, LogLevel } from '../model/ports.ts'
 import { createLineLimit } from './line-limit.ts'
+import type { Pretty } from './pretty.ts'
 
 export interface LoggerOptions {
   /** Lines below it are dropped. 'silent': none at all. */
   readonly level: LogLevel | 'silent'
-  /** For a person at a terminal; else one JSON object a line. */
-  readonly pretty: boolean
+  /** For a person at a terminal; null: one JSON object a line. */
+  readonly pretty: Pretty | null
   /** Default: standard output, written off the event loop; lines past 4 MiB of backlog are dropped rather than waited for. */
   readonly destination?: { write(line: string): unknown }
 }
@@ -71,8 +71,8 @@ function allowed(fields: Readonly<Record<string, FieldValue>>): Record<string, F
 
 function openDestination(options: LoggerOptions): { write(line: string): void; flush(): void } {
   const given = options.destination
-  if (options.pretty) {
-    const format = pretty.prettyFactory({ messageKey: 'event', translateTime: 'SYS:HH:MM:ss.l', colorize: !given })
+  const format = options.pretty
+  if (format) {
     const target = given ?? process.stdout
     return { write: (line) => void target.write(format(line)), flush: () => {} }
   }

@@ -92,7 +92,7 @@ export async function startGateway(options: TestGatewayOptions): Promise<TestGat
   const lines: string[] = []
   const given: string[] = []
   const { config } = await loadConfig({ file, env: options.env ?? {} })
-  const log = createLogger({ level: 'debug', pretty: false, destination: { write: (line) => lines.push(line) } })
+  const log = createLogger({ level: 'debug', pretty: null, destination: { write: (line) => lines.push(line) } })
   const app = createApp(config, {
     log,
     ...(options.clock ? { clock: options.clock } : {}),

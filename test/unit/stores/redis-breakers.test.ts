@@ -1,7 +1,7 @@
 // The same story told to the board in Redis and to the one in memory that other tests use.
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
-import { systemClock } from '../../../src/app.ts'
+import { systemClock } from '../../../src/installation.ts'
 import type { BreakerBoard, BreakerReport } from '../../../src/model/ports.ts'
 import { openRedis, type RedisConnection } from '../../../src/stores/redis.ts'
 import { createRedisBreakers } from '../../../src/stores/redis-breakers.ts'

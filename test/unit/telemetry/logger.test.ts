@@ -3,10 +3,11 @@ import { describe, test } from 'node:test'
 import type { CallLine } from '../../../src/model/ports.ts'
 import { createLineLimit } from '../../../src/telemetry/line-limit.ts'
 import { createLogger, type LoggerOptions } from '../../../src/telemetry/logger.ts'
+import { loadPretty } from '../../../src/telemetry/pretty.ts'
 
 function aLogger(over: Partial<LoggerOptions> = {}) {
   const lines: string[] = []
-  const logger = createLogger({ level: 'info', pretty: false, destination: { write: (line) => lines.push(line) }, ...over })
+  const logger = createLogger({ level: 'info', pretty: null, destination: { write: (line) => lines.push(line) }, ...over })
   return { logger, lines, parsed: () => lines.map((line) => JSON.parse(line) as Record<string, unknown>) }
 }
 
@@ -89,9 +90,9 @@ describe('logger', () => {
     assert.ok(!(lines[0] ?? '').includes('canary'))
   })
 
-  test('a value cannot forge a line or drive a terminal, plain or pretty', () => {
+  test('a value cannot forge a line or drive a terminal, plain or pretty', async () => {
     const evil = 'x\n{"level":"fatal"}\r\u001b[2J\u009b1m\u2028y'
-    for (const pretty of [false, true]) {
+    for (const pretty of [null, await loadPretty({ colorize: false })]) {
       const { logger, lines } = aLogger({ pretty })
       logger.callLine({ ...CALL, caller: evil, url: `https://h/${evil}`, method: evil })
       logger.log('info', evil, { because: evil })

@@ -1,0 +1,29 @@
+// What a start loads: a command that needs no gateway loads none, and the gateway finds its compiled code of the last start again.
+import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
+import { test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+
+const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
+const WATCH = `import { registerHooks } from 'node:module'
+registerHooks({
+  load(url, context, next) {
+    const loaded = url.match(/node_modules\\/([^@/][^/]*)|src\\/(app|serve|operate)\\.ts$/)
+    if (loaded) process.stderr.write('loaded ' + (loaded[1] ?? loaded[2]) + '\\n')
+    return next(url, context)
+  },
+})`
+
+function loadedBy(...args: string[]): Set<string> {
+  const hook = `data:text/javascript,${encodeURIComponent(WATCH)}`
+  const { status, stderr } = spawnSync(process.execPath, ['--import', hook, MAIN, ...args], { encoding: 'utf8' })
+  assert.equal(status, 0, stderr)
+  return new Set([...stderr.matchAll(/^loaded (.+)$/gm)].map(([, name = '']) => name))
+}
+
+test('making a key loads no gateway', () => {
+  const loaded = loadedBy('keys', 'generate')
+  assert.ok(loaded.has('commander'))
+  for (const name of ['app', 'serve', 'operate', 'express', 'undici', 'prom-client', 'ioredis', 'pino', 'pino-pretty'])
+    assert.ok(!loaded.has(name), name)
+})
