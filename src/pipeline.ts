@@ -13,9 +13,11 @@ export function callStack(layers: { readonly idempotency: Layer; readonly redire
 /** One per adapter and origin; below `retry` once a try. The end below it is the transport. */
 export function adapterStack(layers: {
   readonly retry: Layer
+  readonly cooldown: Layer
   readonly rateLimit: Layer
   readonly breakerDoor: Layer
   readonly bulkhead: Layer
+  readonly cooldownDoor: Layer
   readonly breaker: Layer
   readonly traceContext: Layer
   readonly timeLeft: Layer
@@ -23,9 +25,11 @@ export function adapterStack(layers: {
 }): Layer {
   return stack(
     layers.retry, // above all that must be repeated
+    layers.cooldown, // what a 429 asks of everybody; whoever waits for it spends no turn of the rate
     layers.rateLimit, // the supplier's quota: tries cost, calls do not
     layers.breakerDoor, // an open breaker refuses before anybody queues
     layers.bulkhead, // a waiting retry holds no slot; a full queue is not the host's fault
+    layers.cooldownDoor, // a 429 came while the try stood in a queue: it goes back to wait, and holds no slot
     layers.breaker, // judged by policy/classify.ts
     layers.traceContext, // a try's own span is what the upstream continues
     layers.timeLeft, // every wait is over here, and credentials may sign what it says

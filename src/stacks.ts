@@ -4,6 +4,7 @@ import type { OriginStack, StackOrigin } from './adapters/adapter-pool.ts'
 import { configuredName } from './adapters/twin-routes.ts'
 import { type Breaker, type BreakerRotation, createBreaker, createForcedDoor } from './layers/breaker.ts'
 import { bulkhead } from './layers/bulkhead.ts'
+import { createCooldown } from './layers/cooldown.ts'
 import { rateLimit } from './layers/rate-limit.ts'
 import { retry } from './layers/retry.ts'
 import { timeLeft } from './layers/time-left.ts'
@@ -49,11 +50,14 @@ export function buildStack(
     adapter.breaker === null ? null : createBreaker(adapter.breaker, { ...forcedPorts, meter: metrics, log, rotation, fleet })
   const bucket = adapter.limits.rate === null ? null : createTokenBucket(adapter.limits.rate, clock)
   const transport = createOriginTransport(adapter, origin, ports.transport)
+  const cooldown = createCooldown(adapter, { clock, random: Math.random, meter: metrics, log })
   const stacked = adapterStack({
     retry: retry(breaker ? { budget, refusalMs: breaker.refusalMs } : { budget }, { clock, random: Math.random, meter: metrics }),
+    cooldown: cooldown.layer,
     rateLimit: rateLimit(bucket, { clock }),
     breakerDoor: breaker?.door ?? createForcedDoor(forcedPorts),
     bulkhead: bulkhead(slots, { clock }),
+    cooldownDoor: cooldown.door,
     breaker: breaker?.layer ?? passThrough,
     traceContext,
     timeLeft: timeLeft(adapter.timeoutHeader, { clock }),
@@ -70,10 +74,11 @@ export function buildStack(
       slots: adapter.limits.concurrency,
       places: adapter.limits.queue,
       rateLeft: bucket?.left() ?? null,
+      cooldownMs: cooldown.longestMs(),
     }),
     // An open breaker is state worth keeping: without it the next call would meet the sick host unguarded. A half-open one
-    // would wait for its probe for ever where nobody calls that host again.
-    busy: () => breaker?.tripped() ?? false,
+    // would wait for its probe for ever where nobody calls that host again. So is what a 429 asked for.
+    busy: () => (breaker?.tripped() ?? false) || cooldown.longestMs() > 0,
     async close() {
       breaker?.shutdown()
       await transport.close()

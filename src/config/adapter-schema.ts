@@ -105,6 +105,12 @@ const LIMITS = {
   ),
   rate: offOr(rate()).describe('Tries in a stretch of time, per adapter and origin, refilled evenly. Absent or off: no limit.'),
   burst: integer(1, MANY).describe('How many of the rate may go out at once. Absent: all of them.'),
+  whenSpent: choice('queue', 'reject').describe(
+    'Tries for which the rate is spent, or the credential cooled down: queue: they wait where their turn comes before the deadline. reject: they are RateLimited at once.',
+  ),
+  cooldown: flag().describe(
+    'After a 429 that says for how long, all tries with the same credential wait so long, up to retry.retryAfterMax.',
+  ),
 }
 
 const POOL = {
@@ -219,7 +225,9 @@ export const DEFAULTS = section({
     .describe('The three clocks of a call.'),
   retry: offOr(BUILT_IN_RETRY).prefault({}).describe('When a try is repeated. off: as total 0.'),
   breaker: offOr(BUILT_IN_BREAKER).prefault({}).describe('The circuit breaker of each origin. off: none.'),
-  limits: section(filled(LIMITS, {})).prefault({}).describe('Limits towards one origin.'),
+  limits: section(filled(LIMITS, { whenSpent: 'queue', cooldown: true }))
+    .prefault({})
+    .describe('Limits towards one origin.'),
   pool: section(filled(POOL, { connections: 100, idle: '60s', http2: false }))
     .prefault({})
     .describe('The connections to one origin.'),

@@ -202,11 +202,13 @@ function resolvePool(own: AdapterWritten, defaults: DefaultsWritten): PoolPolicy
 
 function resolveLimits(own: AdapterWritten, defaults: DefaultsWritten, pool: PoolPolicy): LimitsPolicy {
   const limits = { ...defaults.limits, ...own.limits }
+  const { whenSpent, cooldown } = limits
   const concurrency = limits.concurrency ?? pool.connections
   const rate = limits.rate ?? null
   // A burst that `defaults` gives lowers whatever rate an adapter has; it never raises it.
   const burst = Math.min(limits.burst ?? Number.POSITIVE_INFINITY, rate?.count ?? 0)
-  return { concurrency, queue: limits.queue ?? concurrency * 2, rate: rate === null ? null : { ...rate, burst } }
+  const queue = limits.queue ?? concurrency * 2
+  return { concurrency, queue, rate: rate === null ? null : { ...rate, burst }, whenSpent, cooldown }
 }
 
 function resolveProxy(proxy: AdapterWritten['proxy']): ProxyPolicy | null {

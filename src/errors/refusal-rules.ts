@@ -26,6 +26,7 @@ export const REFUSAL_RULES = {
   idempotency: 'the key was used for another request, or its first call was lost in flight',
   quota: "the caller's quota",
   rate: '`limits.rate` of the adapter',
+  cooldown: 'a 429 of the upstream, for which the credential is held back (`limits.cooldown`)',
   breaker: 'the circuit breaker is open',
   bulkhead: '`limits.concurrency` and `limits.queue` of the adapter',
   origins: 'too many origins at once',

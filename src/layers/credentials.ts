@@ -88,7 +88,8 @@ export function credentials({ secrets, schemes, tokens, openPool }: CredentialPo
     const injection = credential.inject(request)
     if (injection.member !== undefined && secret !== null) context.trail.credential = nameOf(secret, injection.member)
     try {
-      return await cleaned(send(request, injection, next, context), credential, request)
+      const response = await cleaned(send(request, injection, next, context), credential, request)
+      return response.status === 429 && injection.member !== undefined ? { ...response, keyOfPool: true } : response
     } catch (error) {
       credential.dialogue?.failed?.(request)
       throw error

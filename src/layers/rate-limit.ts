@@ -61,11 +61,12 @@ function createLine(bucket: TokenBucket, clock: Clock): Line {
 }
 
 function refuseLateTurn(turnMs: number, request: HopRequest, context: CallContext, clock: Clock): void {
-  if (clock.now() + turnMs <= context.deadline) return
+  const { whenSpent } = request.plan.adapter.limits
+  if (whenSpent === 'queue' && clock.now() + turnMs <= context.deadline) return
   throw new GatewayError(
     'RateLimited',
     `limits.rate of adapter "${request.plan.adapter.name}" is spent for ${request.url.origin}: ` +
-      `the next turn comes in ${turnMs} ms, after timeout.total`,
+      `the next turn comes in ${turnMs} ms, ${whenSpent === 'queue' ? 'after timeout.total' : 'and limits.whenSpent is reject'}`,
     { retryAfter: turnMs },
   )
 }

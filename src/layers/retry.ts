@@ -17,6 +17,7 @@ import {
 } from '../policy/retry.ts'
 import { parseRetryAfter } from '../policy/retry-after.ts'
 import type { RetryBudget } from '../policy/retry-budget.ts'
+import { askedRest } from '../policy/spent-limit.ts'
 
 export interface RetryState {
   /** Shared by all origins of the adapter; null: none. */
@@ -102,6 +103,7 @@ function isFailing({ status }: UpstreamResponse, { plan }: HopRequest): boolean 
 function toOutcome(ended: Ended, clock: Clock): TryOutcome {
   if (ended.kind === 'failure') return ended
   const { status, rawHeaders } = ended.response
+  if (status === 429) return { kind: 'status', status, retryAfterMs: askedRest(rawHeaders, clock.date())?.ms ?? null }
   const value = headerValues(rawHeaders, 'retry-after')[0]
   return { kind: 'status', status, retryAfterMs: value === undefined ? null : parseRetryAfter(value, clock.date()) }
 }

@@ -57,6 +57,10 @@ export interface LimitsPolicy {
   /** Calls waiting for a slot; one more is BulkheadFull. 0: no queue. */
   readonly queue: number
   readonly rate: Rate | null
+  /** Whoever finds the rate spent, or its credential cooled down, waits where its deadline allows, or never does. */
+  readonly whenSpent: 'queue' | 'reject'
+  /** A 429 that says for how long holds every call with its credential back. */
+  readonly cooldown: boolean
 }
 
 export interface PoolPolicy {

@@ -200,6 +200,8 @@ export interface AdapterSample {
   readonly places: number
   /** What of the rate can be spent at once, 0 to 1; null: no rate. */
   readonly rateLeft: number | null
+  /** Ms until the last credential that a 429 holds back is free; 0: none is held back. */
+  readonly cooldownMs: number
 }
 
 /** What a TLS handshake failed for. */
@@ -270,6 +272,8 @@ export interface Meter {
   /** A retry that a rule refused: 'budget' | 'deadline' | 'method' | 'retry-after' | 'exhausted' | 'size'. */
   retryRefused(adapter: string, rule: string): void
   breakerMoved(adapter: string, to: 'closed' | 'open' | 'half-open'): void
+  /** A 429 began to hold a credential back. */
+  cooledDown(adapter: string): void
   resolved(seconds: number, outcome: 'hit' | 'answered' | 'failed' | 'refused'): void
   insecure(adapter: string): void
   storeHealthy(store: string, healthy: boolean): void

@@ -9,6 +9,8 @@ export interface UpstreamResponse {
   readonly body: Buffer
   /** ms from sending to the end of the response head. */
   readonly elapsed: number
+  /** Of a 429: it was for one key of a pool, which sets its own keys aside. Absent: it was not. */
+  readonly keyOfPool?: true
 }
 
 /** All values of a header, in order of arrival. */

@@ -17,6 +17,7 @@ interface State {
   slotsUsed: number
   queueUsed: number
   rateLeft: number | null
+  cooldownMs: number
   readonly breakers: Record<(typeof BREAKER_STATES)[number], number>
 }
 
@@ -32,6 +33,7 @@ export function createAdapterGauges({ gauge }: Exposition, labelOf: (adapter: st
     { gauge: gauge(SERIES.queued), of: (state: State) => state.queued },
     { gauge: gauge(SERIES.slotsUsed), of: (state: State) => state.slotsUsed },
     { gauge: gauge(SERIES.queueUsed), of: (state: State) => state.queueUsed },
+    { gauge: gauge(SERIES.cooldownSeconds), of: (state: State) => state.cooldownMs / 1000 },
   ]
   return (sampler) => {
     // An adapter whose origins are all gone must not keep its last values.
@@ -57,7 +59,7 @@ function stateByAdapter(samples: ReturnType<AdapterSampler>, labelOf: (adapter: 
 
 function emptyState(): State {
   const sums = { origins: 0, connections: 0, idle: 0, inFlight: 0, queued: 0 }
-  return { ...sums, slotsUsed: 0, queueUsed: 0, rateLeft: null, breakers: { closed: 0, open: 0, 'half-open': 0 } }
+  return { ...sums, slotsUsed: 0, queueUsed: 0, rateLeft: null, cooldownMs: 0, breakers: { closed: 0, open: 0, 'half-open': 0 } }
 }
 
 function take(state: State, sample: AdapterSample): void {
@@ -70,5 +72,6 @@ function take(state: State, sample: AdapterSample): void {
   // Without a queue there is none to be full.
   if (sample.places > 0) state.queueUsed = Math.max(state.queueUsed, sample.queued / sample.places)
   if (sample.rateLeft !== null) state.rateLeft = Math.min(state.rateLeft ?? 1, sample.rateLeft)
+  state.cooldownMs = Math.max(state.cooldownMs, sample.cooldownMs)
   if (sample.breaker !== null) state.breakers[sample.breaker]++
 }

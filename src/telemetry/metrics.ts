@@ -48,6 +48,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
   const retries = counter(SERIES.retries)
   const retriesRefused = counter(SERIES.retriesRefused)
   const breakerMoves = counter(SERIES.breakerMoves)
+  const cooldowns = counter(SERIES.cooldowns)
   const tlsFailures = counter(SERIES.tlsFailures)
   const sessionCalls = counter(SERIES.sessionCalls)
   const auditFailures = counter(SERIES.auditFailures)
@@ -82,6 +83,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
     retried: (adapter, reason) => retries.inc({ adapter: label(adapter), reason }),
     retryRefused: (adapter, rule) => retriesRefused.inc({ adapter: label(adapter), rule: known(rule, RULES) }),
     breakerMoved: (adapter, to) => breakerMoves.inc({ adapter: label(adapter), to }),
+    cooledDown: (adapter) => cooldowns.inc({ adapter: label(adapter) }),
     tlsFailed: (adapter, reason) => tlsFailures.inc({ adapter: label(adapter), reason }),
     sessionUsed: (outcome) => sessionCalls.inc({ outcome }),
     auditFailed: () => auditFailures.inc(),

@@ -219,6 +219,18 @@ export const SERIES = {
     help: 'What of limits.rate (its burst) can be spent at once, 0 to 1, of the origin with the least left. Adapters without a rate have none.',
     labels: ['adapter'],
   },
+  cooldowns: {
+    name: 'sallyport_cooldowns_total',
+    type: 'counter',
+    help: 'Credentials that a 429 of the upstream began to hold back (limits.cooldown).',
+    labels: ['adapter'],
+  },
+  cooldownSeconds: {
+    name: 'sallyport_cooldown_seconds',
+    type: 'gauge',
+    help: 'Time until the last credential that a 429 holds back is free; 0: none is held back.',
+    labels: ['adapter'],
+  },
   dnsSeconds: {
     name: 'sallyport_dns_duration_seconds',
     type: 'histogram',

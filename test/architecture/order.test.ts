@@ -39,7 +39,18 @@ test('the call stack runs in the documented order', async () => {
 test('the adapter stack runs in the documented order', async () => {
   const seen: string[] = []
   const layers = named(
-    ['retry', 'rateLimit', 'breakerDoor', 'bulkhead', 'breaker', 'traceContext', 'timeLeft', 'credentials'],
+    [
+      'retry',
+      'cooldown',
+      'rateLimit',
+      'breakerDoor',
+      'bulkhead',
+      'cooldownDoor',
+      'breaker',
+      'traceContext',
+      'timeLeft',
+      'credentials',
+    ],
     seen,
   )
   await adapterStack(layers)(async () => aResponse())(aRequest(), aContext())

@@ -51,7 +51,7 @@ export function anAdapter(over: Partial<AdapterPolicy> = {}): AdapterPolicy {
       slowMs: null,
       rampMs: 0,
     },
-    limits: { concurrency: 100, queue: 200, rate: null },
+    limits: { concurrency: 100, queue: 200, rate: null, whenSpent: 'queue', cooldown: true },
     pool: { connections: 100, idleMs: 60_000, http2: false },
     tls: { verify: true, ca: null, cert: null, allowInsecure: false, allowInsecureSecrets: false },
     proxy: null,
@@ -195,5 +195,6 @@ export function aMeter(): Meter & { readonly deeds: [string, ...unknown[]][] } {
     auditFailed: note('auditFailed'),
     acted: note('acted'),
     tokenRenewed: note('tokenRenewed'),
+    cooledDown: note('cooledDown'),
   }
 }

@@ -66,6 +66,7 @@ function createWorld({ maxOrigins = 10, closing = Promise.resolve() } = {}): Wor
           slots: 1,
           places: 0,
           rateLeft: null,
+          cooldownMs: 0,
         }),
         busy: () => stack.busy,
         close() {
@@ -132,6 +133,7 @@ describe('dispatch', () => {
           slots: 1,
           places: 0,
           rateLeft: null,
+          cooldownMs: 0,
         }),
         busy: () => false,
         close: async () => {
@@ -369,6 +371,7 @@ describe('samples', () => {
         slots: 1,
         places: 0,
         rateLeft: null,
+        cooldownMs: 0,
       },
     ])
   })

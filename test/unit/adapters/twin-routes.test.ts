@@ -4,7 +4,7 @@ import { createTwinRoutes } from '../../../src/adapters/twin-routes.ts'
 import type { Routes } from '../../../src/model/ports.ts'
 import { anAdapter, aUrl, CEILINGS } from '../../support/builders.ts'
 
-test('a twin has the policy of its adapter under another name, and is the same object each time', () => {
+test('a twin has the policy of its adapter under another name, without its cool-downs, and is the same object each time', () => {
   const adapter = anAdapter({ name: 'auth' })
   const routes: Routes = {
     ...{ ceilings: CEILINGS, caBundles: new Set(['corporate']) },
@@ -12,7 +12,8 @@ test('a twin has the policy of its adapter under another name, and is the same o
   }
   const twins = createTwinRoutes(routes, ':token')
   const found = twins.find(aUrl('https://api.example.com/'))
-  assert.deepEqual(found, { adapter: { ...adapter, name: 'auth:token' }, because: 'test' })
+  const limits = { ...adapter.limits, cooldown: false }
+  assert.deepEqual(found, { adapter: { ...adapter, name: 'auth:token', limits }, because: 'test' })
   assert.equal(twins.find(aUrl('https://api.example.com/x'))?.adapter, found?.adapter)
   assert.equal(twins.find(aUrl('https://other.example.com/')), null)
   assert.deepEqual([twins.ceilings, twins.caBundles], [CEILINGS, routes.caBundles])

@@ -16,7 +16,9 @@ function view(over: Partial<PlanFacts>) {
 }
 
 test('a call that would be sent is explained whole, its body included', () => {
-  const adapter = anAdapter({ limits: { concurrency: 5, queue: 7, rate: { count: 5000, perMs: 3_600_000, burst: 10 } } })
+  const adapter = anAdapter({
+    limits: { concurrency: 5, queue: 7, rate: { count: 5000, perMs: 3_600_000, burst: 10 }, whenSpent: 'queue', cooldown: true },
+  })
   const { status, json } = view({
     request: { method: 'PUT', url: 'https://api.example.com/', headers: [['X-A', '1']], body: Buffer.from('hi') },
     plan: aPlan({ adapter, because: 'longest prefix', credential: { kind: 'stored', name: 'github-token', from: 'adapter' } }),

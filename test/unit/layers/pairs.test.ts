@@ -5,6 +5,7 @@ import { createBreakerFleet } from '../../../src/adapters/breaker-fleet.ts'
 import { GatewayError } from '../../../src/errors/gateway-error.ts'
 import { createBreaker, createBreakerRotation } from '../../../src/layers/breaker.ts'
 import { bulkhead } from '../../../src/layers/bulkhead.ts'
+import { createCooldown } from '../../../src/layers/cooldown.ts'
 import { retry } from '../../../src/layers/retry.ts'
 import type { BreakerPolicy, RetryPolicy } from '../../../src/model/adapter-policy.ts'
 import type { Layer } from '../../../src/model/dispatch.ts'
@@ -48,11 +49,14 @@ function build(breakerPolicy: Partial<BreakerPolicy> = {}, rules: Partial<RetryP
     forced: () => null,
   })
   const slots = createSlots({ concurrency: 1, queue: 5 })
+  const cooldown = createCooldown(anAdapter(), { clock, random: () => 0, meter, log: { log: () => {} } })
   const layers = adapterStack({
     retry: retry({ budget: null, refusalMs: breaker.refusalMs }, { clock, meter, random: () => 0.5 }),
+    cooldown: cooldown.layer,
     rateLimit: through,
     breakerDoor: breaker.door,
     bulkhead: bulkhead(slots, { clock }),
+    cooldownDoor: cooldown.door,
     breaker: breaker.layer,
     traceContext: through,
     timeLeft: through,
@@ -164,4 +168,19 @@ test('bulkhead and breaker: those who queued while it opened are refused, and th
     ['BreakerOpen', 'BreakerOpen'],
   )
   assert.deepEqual([slots.inUse, slots.queued], [0, 0])
+})
+
+test('bulkhead and cool-down: who stood in the queue when the 429 came gives its slot up and waits', async () => {
+  const { clock, slots, call } = build()
+  const first = held()
+  const limited = call(first.line, GOOD)
+  const queued = call(GOOD)
+  await clock.advance(0)
+  assert.deepEqual([slots.inUse, slots.queued], [1, 1])
+  first.answer(aResponse({ status: 429, rawHeaders: ['retry-after', '2'] }))
+  await clock.advance(1990)
+  assert.deepEqual([slots.inUse, slots.queued, queued.upstream.asked.length, limited.upstream.asked.length], [0, 0, 0, 1])
+  await clock.advance(20)
+  assert.deepEqual([queued.result.value, limited.result.value], [GOOD, GOOD])
+  assert.deepEqual(queued.context.trail.takeWait().because, 'rate limit')
 })

@@ -197,6 +197,7 @@ describe('metrics', () => {
       slots: 4,
       places: 14,
       rateLeft: null,
+      cooldownMs: 0,
       ...over,
     })
     let samples: [string, AdapterSample][] = [

@@ -1,0 +1,145 @@
+// A 429 that says for how long holds back everybody who calls that origin with the same credential. Whoever comes meanwhile waits
+// above the rate limit, or is refused at once where the end is after its deadline. One key of a pool is the pool's own affair.
+import { createHash } from 'node:crypto'
+import { GatewayError } from '../errors/gateway-error.ts'
+import type { AdapterPolicy } from '../model/adapter-policy.ts'
+import type { CallContext } from '../model/call-context.ts'
+import type { Layer } from '../model/dispatch.ts'
+import type { HopRequest } from '../model/hop.ts'
+import type { Clock, Logger, Meter, Random } from '../model/ports.ts'
+import { wait } from '../model/wait.ts'
+import { createCooldowns } from '../policy/cooldowns.ts'
+import { askedRest } from '../policy/spent-limit.ts'
+
+export interface Cooldown {
+  /** Waits. */
+  readonly layer: Layer
+  /** Below the queues: sends back to wait, and learns from answers. */
+  readonly door: Layer
+  /** As AdapterSample.cooldownMs. */
+  longestMs(): number
+}
+
+export interface CooldownPorts {
+  readonly clock: Clock
+  readonly random: Random
+  readonly meter: Pick<Meter, 'cooledDown'>
+  readonly log: Logger
+}
+
+/** Those who waited leave within a tenth of what they waited, a second at most, and not all at once. */
+const SPREAD = 0.1
+const SPREAD_MAX_MS = 1000
+
+const passThrough: Layer = (next) => next
+
+/** One of an adapter and origin. */
+export function createCooldown(adapter: AdapterPolicy, ports: CooldownPorts): Cooldown {
+  const { limits, retry } = adapter
+  if (!limits.cooldown || !retry.respectRetryAfterHeader || retry.retryAfterMaxMs === 0)
+    return { layer: passThrough, door: passThrough, longestMs: () => 0 }
+  const { clock, random, meter, log } = ports
+  const cooldowns = createCooldowns(clock)
+  /** Never seen outside: who meets it waits and comes again. */
+  const goBack = new GatewayError('RateLimited', 'held back by a 429')
+
+  const learn = (request: HopRequest, { rawHeaders, keyOfPool }: { rawHeaders: readonly string[]; keyOfPool?: true }): void => {
+    const asked = keyOfPool ? null : askedRest(rawHeaders, clock.date())
+    if (asked === null || asked.ms === 0) return
+    const ms = Math.min(asked.ms, retry.retryAfterMaxMs)
+    if (!cooldowns.begin(keyOf(request), ms, asked.because)) return
+    meter.cooledDown(adapter.name)
+    const fields = { adapter: adapter.name, origin: request.url.origin, credential: nameOf(request) }
+    log.log('warn', 'held back by a 429', { ...fields, because: asked.because, afterMs: ms })
+  }
+
+  const standBy = async (request: HopRequest, context: CallContext): Promise<void> => {
+    for (;;) {
+      const held = cooldowns.none ? null : cooldowns.of(keyOf(request))
+      if (held === null) return
+      const roomMs = context.deadline - clock.now() - held.leftMs
+      if (limits.whenSpent === 'reject' || roomMs < 0) throw heldBack(held, request)
+      const spreadMs = Math.min(held.leftMs * SPREAD, SPREAD_MAX_MS, roomMs)
+      await waitOut(held.leftMs + random() * spreadMs, request, context, clock)
+    }
+  }
+
+  return {
+    longestMs: cooldowns.longestMs,
+    layer: (next) => async (request, context) => {
+      for (;;) {
+        await (cooldowns.none ? undefined : standBy(request, context))
+        try {
+          return await next(request, context)
+        } catch (error) {
+          if (error !== goBack) throw error
+        }
+      }
+    },
+    door: (next) => async (request, context) => {
+      if (!cooldowns.none && cooldowns.of(keyOf(request)) !== null) throw goBack
+      try {
+        const response = await next(request, context)
+        if (response.status === 429) learn(request, response)
+        return response
+      } catch (error) {
+        if (error instanceof GatewayError && error.response?.status === 429) learn(request, error.response)
+        throw error
+      }
+    },
+  }
+}
+
+async function waitOut(ms: number, request: HopRequest, context: CallContext, clock: Clock): Promise<void> {
+  const from = clock.now()
+  try {
+    await wait(clock, ms, context.cancellation)
+  } catch (reason) {
+    if (!(reason instanceof GatewayError) || reason.type !== 'Timeout') throw reason
+    throw new GatewayError(
+      'Timeout',
+      `timeout.total ran out while ${nameOf(request)} was held back by a 429 of ${request.url.origin}; raise timeout.total, or call it less often`,
+    )
+  } finally {
+    context.trail.waited(clock.now() - from, 'rate limit')
+  }
+}
+
+function heldBack({ leftMs, because }: { leftMs: number; because: string }, request: HopRequest): GatewayError {
+  const { adapter } = request.plan
+  const retryAfter = Math.ceil(leftMs)
+  const why = adapter.limits.whenSpent === 'reject' ? 'limits.whenSpent is reject' : 'that is after timeout.total'
+  return new GatewayError(
+    'RateLimited',
+    `${request.url.origin} answered 429 with ${because}, and limits.cooldown of adapter "${adapter.name}" holds ` +
+      `${nameOf(request)} back for another ${retryAfter} ms; ${why}`,
+    { retryAfter, rule: 'cooldown' },
+  )
+}
+
+/** For messages: never a value. */
+function nameOf({ plan: { credential } }: HopRequest): string {
+  if (credential.kind === 'stored') return `credential "${credential.name}"`
+  return credential.kind === 'given' ? "the descriptor's own credential" : 'calls without a credential of the gateway'
+}
+
+/** What tells one credential from another. Values are hashed: they are not to lie about in memory. */
+function keyOf({ plan: { credential, tls }, headers, url }: HopRequest): string {
+  const cert = tls.cert ?? ''
+  if (credential.kind === 'stored') return `stored ${credential.name} ${cert}`
+  const own = credential.kind === 'given' ? credential.auth : [headers.filter(([name]) => isKey(name)), keysIn(url.target)]
+  return `${credential.kind} ${cert} ${createHash('sha256').update(JSON.stringify(own)).digest('base64')}`
+}
+
+/** A caller may bring a credential that the gateway knows nothing of. */
+const isKey = (name: string): boolean =>
+  /auth|key|token|secret|cookie|session|signature/i.test(name) && !/idempotency/i.test(name)
+
+function keysIn(target: string): readonly string[] {
+  const query = target.indexOf('?')
+  if (query < 0) return []
+  return target
+    .slice(query + 1)
+    .split('&')
+    .filter((pair) => isKey(pair.split('=', 1)[0] ?? ''))
+}
