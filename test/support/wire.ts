@@ -95,10 +95,10 @@ export interface Stopwatch {
   assertEndedAfter(ms: number): void
 }
 
-/** Started just before the call. The gateway runs in this process, so its event loop's delays are seen here. */
 /** A machine that runs other things beside the tests is late; a clock that does not end a call at all is later. */
 const TIMES = 10
 
+/** Started just before the call. The gateway runs in this process, so its event loop's delays are seen here. */
 export function startStopwatch(): Stopwatch {
   const delays = monitorEventLoopDelay({ resolution: 5 })
   delays.enable()
