@@ -7,8 +7,13 @@ import { join } from 'node:path'
 keepCompiled(join(import.meta.dirname, '..', 'node_modules'))
 const { runCli } = await import('./cli/cli.ts')
 const { env, stdin, stdout, stderr } = process
+let serving = false
+for (const stream of [stdout, stderr]) stream.on('error', readerGone)
 process.exitCode = await runCli(process.argv.slice(2), {
-  serve: async (file) => (await import('./serve.ts')).serve(file),
+  async serve(file) {
+    serving = true
+    await (await import('./serve.ts')).serve(file)
+  },
   openStores: async (file) => (await import('./operate.ts')).openStoresOf(file),
   openTrail: async (from) => (await import('./operate.ts')).openTrailOf(from),
   ...{ interrupted, env, stdin, stdout, stderr },
@@ -28,4 +33,10 @@ function interrupted(): AbortSignal {
   const controller = new AbortController()
   process.once('SIGINT', () => controller.abort())
   return controller.signal
+}
+
+/** `sallyport … | head`: whoever read has what it wanted, so that a command ends; a gateway goes on. */
+function readerGone(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'EPIPE') throw error
+  if (!serving) process.exit()
 }

@@ -42,7 +42,7 @@ export function checkSecret(secret: NewSecret): NewSecret {
 function faultsOfValues({ values, pool }: NewSecret, scheme: Scheme): string[] {
   const judge = (where: string, given: Readonly<Record<string, string>>): string[] => {
     const judged = scheme.values.safeParse(given)
-    return judged.success ? [] : [`${where}: ${faultsOf(judged.error as z.ZodError)}`]
+    return judged.success ? [] : [`${where}: ${faultsOf(judged.error as z.ZodError, scheme.named ? [] : scheme.fields)}`]
   }
   if (pool === undefined) return judge('values', values)
   const faults = pool.members.flatMap((member, index) => judge(`values[${index}]`, member))

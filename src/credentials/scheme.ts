@@ -53,7 +53,7 @@ export function defineScheme<F extends Fields>(definition: {
       const known = Object.fromEntries(fields.map((field) => [field, given[field]]))
       const checked = values.safeParse(known)
       if (!checked.success)
-        throw new GatewayError('InvalidHeader', `credential of scheme ${definition.name}: ${faultsOf(checked.error)}`)
+        throw new GatewayError('InvalidHeader', `credential of scheme ${definition.name}: ${faultsOf(checked.error, fields)}`)
       return definition.open(checked.data as Values<F>)
     },
   }
@@ -65,10 +65,20 @@ export const PEM_EXAMPLE = {
   key: '-----BEGIN PRIVATE KEY-----\n…\n-----END PRIVATE KEY-----\n',
 }
 
-/** "token: must not be empty; name: …". The messages are ours and hold no value. */
-export function faultsOf(error: z.ZodError): string {
+/**
+ * "token: must not be empty; name: …". The messages are ours and hold no value, nor a name that is not a field's: where `=` stands
+ * in a token that is given alone, what is before it looks like a name.
+ */
+export function faultsOf(error: z.ZodError, fields: readonly string[] | null = null): string {
   return error.issues
-    .map((issue) => (issue.path.length > 0 ? `${issue.path.join('.')}: ${issue.message}` : issue.message))
+    .map(({ code, path, message }) => {
+      if (code === 'unrecognized_keys')
+        return `there is a value of another name${fields ? `; it takes ${fields.join(', ')}` : ''}`
+      const [field] = path
+      if (field === undefined) return message
+      const name = fields === null || fields.some((known) => known === field) ? path.join('.') : '?'
+      return `${name}: ${code === 'invalid_type' ? 'is missing, or is no text' : message}`
+    })
     .join('; ')
 }
 

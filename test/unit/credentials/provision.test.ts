@@ -34,6 +34,23 @@ describe('origins as they are compared later', () => {
     test(given, () => assert.deepEqual(checkSecret(aSecret({ origins: [given] })).origins, [kept]))
 })
 
+test('a token that is given alone, its padding taken for a `=`, is not repeated', () => {
+  const padded = 'c2VjcmV0dG9rZW4'
+  const refusal = (secret: NewSecret): string => {
+    try {
+      checkSecret(secret)
+    } catch (error) {
+      if (error instanceof GatewayError) return error.message
+    }
+    throw new Error('it was taken')
+  }
+  const message = refusal(aSecret({ values: { [padded]: '' } }))
+  assert.ok(!message.includes(padded), message)
+  assert.match(message, /token: is missing, or is no text; there is a value of another name; it takes token$/)
+  const named = refusal(aSecret({ scheme: 'placeholder', values: { [`${padded}/`]: '' } }))
+  assert.ok(!named.includes(padded), named)
+})
+
 describe('what is refused', () => {
   const CASES: [name: string, over: Partial<NewSecret>, message: RegExp][] = [
     ['no origin', { origins: [] }, /origins: at least one/],
