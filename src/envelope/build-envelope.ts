@@ -7,7 +7,7 @@ import { greaterSent, type Trail } from '../model/trail.ts'
 import type { UpstreamResponse } from '../model/upstream-response.ts'
 import { errorView, retryAfterSeconds } from './error-view.ts'
 import { type Entries, mapText, mergeHeaders, objectText, singleValue } from './headers-json.ts'
-import { attemptView, historyJson, milliseconds } from './ledger-json.ts'
+import { attemptsJson, historyJson, milliseconds } from './ledger-json.ts'
 import { linksJson } from './links.ts'
 import type { BodyView } from './read-body.ts'
 import { requestJson } from './request-json.ts'
@@ -84,28 +84,17 @@ function closing({ response, error }: Outcome, facts: EnvelopeFacts, sent: Sent,
   const { trail, admin, repeatable, requestId } = facts
   const last = trail.attempts.at(-1)
   const mayShow = admin ? always : facts.isGlobalUnicast
-  const known = JSON.stringify({
-    elapsed: milliseconds(response?.elapsed ?? (error?.response ? (last?.firstByte ?? null) : null)),
-    timings: {
-      queued: Math.round(trail.queuedMs),
-      connect: milliseconds(last?.connect ?? null),
-      firstByte: milliseconds(last?.firstByte ?? null),
-      total: Math.round(facts.totalMs),
-    },
-    attempts: trail.attempts.map((attempt) => attemptView(attempt, mayShow)),
-    notRetried: trail.notRetried,
-    adapter: trail.adapter,
-    breaker: trail.breaker,
-    cache: trail.cache ?? undefined,
-    replayed: trail.replayed || undefined,
-    warnings: trail.warnings,
-    requestId,
-    source,
-    error: error === null ? null : errorView(error, { sent, repeatable, admin }),
-  })
+  const elapsed = response?.elapsed ?? (error?.response ? (last?.firstByte ?? null) : null)
   return (
     `,"bytes":${response?.body.length ?? 0},"cookies":${mapText(trail.cookies)},"history":${historyJson(trail.history)}` +
-    `,"request":${requestJson(trail.outgoing, facts.inspect)},${known.slice(1)}`
+    `,"request":${requestJson(trail.outgoing, facts.inspect)},"elapsed":${milliseconds(elapsed)}` +
+    `,"timings":{"queued":${Math.round(trail.queuedMs)},"connect":${milliseconds(last?.connect ?? null)}` +
+    `,"firstByte":${milliseconds(last?.firstByte ?? null)},"total":${Math.round(facts.totalMs)}}` +
+    `,"attempts":${attemptsJson(trail.attempts, mayShow)},"notRetried":${JSON.stringify(trail.notRetried)}` +
+    `,"adapter":${JSON.stringify(trail.adapter)},"breaker":${JSON.stringify(trail.breaker)}` +
+    `${trail.cache === null ? '' : `,"cache":"${trail.cache}"`}${trail.replayed ? ',"replayed":true' : ''}` +
+    `,"warnings":${JSON.stringify(trail.warnings)},"requestId":${JSON.stringify(requestId)},"source":"${source}"` +
+    `,"error":${error === null ? 'null' : JSON.stringify(errorView(error, { sent, repeatable, admin }))}}`
   )
 }
 

@@ -2,31 +2,24 @@
 import type { Attempt, HistoryEntry } from '../model/envelope.ts'
 import { mergeHeaders, objectText } from './headers-json.ts'
 
-export interface AttemptView extends Omit<Attempt, 'status' | 'error' | 'begun' | 'span'> {
-  readonly status: Attempt['status'] | undefined
-  readonly error: Attempt['error'] | undefined
+/** In the contract's key order. `mayShow`: whether this caller may read that address. */
+export function attemptsJson(attempts: readonly Attempt[], mayShow: (address: string) => boolean): string {
+  let text = '['
+  for (const attempt of attempts) text += `${text === '[' ? '' : ','}${attemptJson(attempt, mayShow)}`
+  return `${text}]`
 }
 
-/** In the contract's key order. `mayShow`: whether this caller may read that address. */
-export function attemptView(attempt: Attempt, mayShow: (address: string) => boolean): AttemptView {
-  const { address } = attempt
-  return {
-    hop: attempt.hop,
-    method: attempt.method,
-    url: attempt.url,
-    adapter: attempt.adapter,
-    origin: attempt.origin,
-    address: address !== null && mayShow(address) ? address : null,
-    reused: attempt.reused,
-    waited: Math.round(attempt.waited),
-    because: attempt.because,
-    status: attempt.status,
-    error: attempt.error,
-    sent: attempt.sent,
-    connect: milliseconds(attempt.connect),
-    firstByte: milliseconds(attempt.firstByte),
-    elapsed: Math.round(attempt.elapsed),
-  }
+function attemptJson(attempt: Attempt, mayShow: (address: string) => boolean): string {
+  const { address, status, error } = attempt
+  return (
+    `{"hop":${attempt.hop},"method":${JSON.stringify(attempt.method)},"url":${JSON.stringify(attempt.url)}` +
+    `,"adapter":${JSON.stringify(attempt.adapter)},"origin":${JSON.stringify(attempt.origin)}` +
+    `,"address":${JSON.stringify(address !== null && mayShow(address) ? address : null)},"reused":${attempt.reused}` +
+    `,"waited":${Math.round(attempt.waited)},"because":${JSON.stringify(attempt.because)}` +
+    `${status === undefined ? '' : `,"status":${status}`}${error === undefined ? '' : `,"error":"${error}"`}` +
+    `,"sent":"${attempt.sent}","connect":${milliseconds(attempt.connect)},"firstByte":${milliseconds(attempt.firstByte)}` +
+    `,"elapsed":${Math.round(attempt.elapsed)}}`
+  )
 }
 
 export function historyJson(history: readonly HistoryEntry[]): string {
