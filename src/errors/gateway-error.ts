@@ -46,7 +46,11 @@ export class GatewayError extends Error {
   readonly rule: RefusalRule | null
 
   constructor(type: ErrorType, message: string, options: GatewayErrorOptions = {}) {
+    // Without a stack: it is an answer, nobody reads where it was made, and to walk the stack is the dearest part of a refusal.
+    const { stackTraceLimit } = Error
+    Error.stackTraceLimit = 0
     super(message, options.cause === undefined ? undefined : { cause: options.cause })
+    Error.stackTraceLimit = stackTraceLimit
     this.name = type
     this.type = type
     this.sent = options.sent ?? 'no'
