@@ -65,6 +65,7 @@ import type { ProcessLogger } from './telemetry/logger.ts'
 import { createMetrics } from './telemetry/metrics.ts'
 import type { OpenTraces } from './telemetry/traces.ts'
 import { createOwnListeners } from './transport/own-listeners.ts'
+import { createPoster } from './transport/post.ts'
 import { createRehearsal } from './transport/rehearsal.ts'
 import { createResolver } from './transport/resolver.ts'
 
@@ -122,7 +123,16 @@ export function createApp(config: Config, { log, clock = systemClock, reload, tr
     { store: stores.secrets, values: stores.values, clock, log, texts: LASTING_TEXTS },
   )
   const auditKeys = openAuditKeys(config, keys)
-  const audit = openAudit(config.audit, { dataDir: config.dataDir, keys: auditKeys, clock, meter: metrics, log })
+  const poster = createPoster()
+  const audit = openAudit(config.audit, {
+    ...{ dataDir: config.dataDir, keys: auditKeys, clock, random: Math.random, meter: metrics, log },
+    ...{
+      stdout: process.stdout,
+      post: poster.post,
+      stream: config.audit.stream && (stores.auditStream?.(config.audit.stream) ?? null),
+    },
+  })
+  metrics.watchSinks(audit.lags)
   const issuerKeys = createKeyFetch({ call: (incoming) => gateway.call(incoming) })
   const identities = openIdentities({
     ...{ store: stores.values, clock, log, staleForMs: config.store.staleForMs },
@@ -273,6 +283,7 @@ export function createApp(config: Config, { log, clock = systemClock, reload, tr
       await pool.close()
       await audit.close()
       await tracer?.close(LAST_SPANS_MS)
+      await poster.close()
       await identities.close()
       secrets.close()
       sharedOverrides.close()

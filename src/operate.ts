@@ -3,12 +3,14 @@ import { hostname, userInfo } from 'node:os'
 import { join } from 'node:path'
 import { createActLog } from './audit/acts.ts'
 import { openTrail } from './audit/open-trail.ts'
+import { openSink } from './audit/sinks.ts'
 import { openAdministration } from './callers/identities.ts'
 import type { CliStores, CliTrail } from './cli/ports.ts'
 import { loadConfig } from './config/load.ts'
 import { openKeyRing, openSecretAdministration } from './credentials/open-secrets.ts'
 import { administered, LASTING_TEXTS, openAuditKeys, openConfiguredStores, openTextSealer, systemClock } from './installation.ts'
 import { untilConnected } from './stores/open-stores.ts'
+import { createPoster } from './transport/post.ts'
 
 /** The stores of an installation without its gateway, for the command line. */
 export async function openStoresOf(given: string | null): Promise<CliStores> {
@@ -30,7 +32,10 @@ export async function openStoresOf(given: string | null): Promise<CliStores> {
   })
   const { who, detail } = operator()
   const auditKeys = openAuditKeys(config, keys)
-  const { act } = createActLog({ dataDir: config.dataDir, clock: systemClock, keys: auditKeys, who, detail })
+  const { act } = createActLog({
+    ...{ dataDir: config.dataDir, clock: systemClock, keys: auditKeys, who, detail },
+    sink: config.audit.stream && (stores.auditStream?.(config.audit.stream) ?? null),
+  })
   const secrets =
     keys &&
     openSecretAdministration(config.store, keys, {
@@ -45,7 +50,16 @@ export async function openTrailOf({ configFile, dir }: { configFile: string | nu
   if (!file) throw new Error('say which installation: --config FILE, or SALLYPORT_CONFIG')
   const { config } = await loadConfig({ file, env: process.env })
   const keys = openAuditKeys(config, openKeyRing(config.store))
-  return openTrail(dir ?? join(config.dataDir, 'audit'), keys, { copy: dir !== null })
+  const trail = openTrail(dir ?? join(config.dataDir, 'audit'), keys, { copy: dir !== null })
+  const poster = createPoster()
+  return {
+    ...trail,
+    openSink: (settings) => openSink(settings, { stdout: process.stdout, post: poster.post }),
+    async close() {
+      await trail.close()
+      await poster.close()
+    },
+  }
 }
 
 /** Who sits at the command line: sudo is believed only by root, who could say anything. */

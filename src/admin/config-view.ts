@@ -16,9 +16,10 @@ const NO_SECRET: ReadonlySet<string> = new Set(['credentials', 'keyFile'])
 
 type View = Record<string, unknown>
 
-export function viewConfig({ store, callers, adapters, caBundles, ...rest }: Config): View {
+export function viewConfig({ store, callers, adapters, caBundles, audit, ...rest }: Config): View {
   return {
     ...(masked(rest) as View),
+    audit: viewAudit(audit),
     store: storeMasked(store),
     callers: callers.map(({ caller, keyHashes, ...others }) => ({
       ...caller,
@@ -38,6 +39,21 @@ export function viewAdapter({ headers, params, cookies, breaker, ...rest }: Adap
     cookies: cookies.map(([name]) => [name, MASK]),
     breaker: breaker && { ...breaker, statuses: ranges(breaker.statuses) },
   }
+}
+
+function viewAudit({ sinks, ...rest }: Config['audit']): View {
+  const views = sinks.map((sink) => {
+    if (sink.type === 'stdout') return sink
+    const { headers, ca, url, ...others } = sink
+    const [place] = url.split(/[?#]/)
+    return {
+      ...others,
+      url: withoutUserinfo(place ?? ''),
+      headers: mapValues({ ...headers }, () => MASK),
+      ca: ca && { sha256: sha256(ca) },
+    }
+  })
+  return { ...(masked(rest) as View), sinks: views }
 }
 
 /** Where it is and how it is reached is nobody's business: of its texts only those that are listed. */

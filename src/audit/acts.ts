@@ -4,11 +4,14 @@ import { randomUUID } from 'node:crypto'
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { GatewayError } from '../errors/gateway-error.ts'
+import type { AuditSink } from '../model/audit-sink.ts'
 import type { AuditAct, Clock } from '../model/ports.ts'
 import { adopt } from './adopt.ts'
 import type { AuditKeys } from './audit-keys.ts'
 import { openChain } from './chain-writer.ts'
 import { takeLock } from './folder-lock.ts'
+import { openCursor } from './ship-cursor.ts'
+import { shipTrail } from './ship-trail.ts'
 
 export interface ActLogOptions {
   readonly dataDir: string
@@ -17,6 +20,8 @@ export interface ActLogOptions {
   readonly who: string
   /** Stands in every record, such as the host. */
   readonly detail: AuditAct['detail']
+  /** Where records of acts are sent as well; null: nowhere. One that cannot be sent waits in the file for a gateway, or the next act. */
+  readonly sink?: AuditSink | null
 }
 
 export interface ActLog {
@@ -51,6 +56,7 @@ export function createActLog(options: ActLogOptions): ActLog {
         throw error
       } finally {
         await record({ ...common, phase: 'ended', error: ended })
+        if (options.sink) await sendActs(options.dataDir, options.sink)
       }
     },
   }
@@ -84,4 +90,11 @@ async function append(folder: string, { clock, keys }: Pick<ActLogOptions, 'cloc
   } finally {
     chain.close()
   }
+}
+
+/** The whole chain each time: what the stream has already is not added again. */
+async function sendActs(dataDir: string, sink: AuditSink): Promise<void> {
+  const quiet = { stopped: () => false, waiting: () => {}, sent: () => {} }
+  const work = shipTrail({ folder: join(dataDir, 'audit'), cursor: openCursor(null), sink, batch: 500, writer: 'acts', ...quiet })
+  await work.catch(() => {})
 }

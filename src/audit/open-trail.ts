@@ -3,6 +3,7 @@
 import { existsSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import type { AuditFound, AuditPageQuery, AuditQuery, AuditSearch } from '../model/audit-search.ts'
+import type { AuditSink } from '../model/audit-sink.ts'
 import type { AuditKeys } from './audit-keys.ts'
 import type { ChainEnd } from './chain-writer.ts'
 import { endOfTrail, followTrail } from './follow-trail.ts'
@@ -10,12 +11,16 @@ import { type TrailLine, toFound } from './found.ts'
 import { matches } from './match.ts'
 import { linesOf } from './read-blocks.ts'
 import { openTrailSearch, type TrailSearch } from './search.ts'
+import { openCursor } from './ship-cursor.ts'
+import { shipTrail } from './ship-trail.ts'
 import { type VerifyReport, verifyTrail } from './verify.ts'
 
 export interface Trail extends AuditSearch {
   verify(checkpoints: readonly ChainEnd[]): Promise<VerifyReport>
   /** The newest that match, oldest of them first, and then each as it is recorded: a call when it has ended. */
   tail(query: AuditQuery, options: { readonly last: number; readonly follow: AbortSignal | null }): AsyncIterable<AuditFound>
+  /** Everything from where the cursor stands; answers how many records. Rejects as the sink does. `cursorFile` null: from the beginning. */
+  ship(sink: AuditSink, options: { readonly cursorFile: string | null; readonly batch: number }): Promise<number>
   close(): Promise<void>
 }
 
@@ -43,6 +48,15 @@ export function openTrail(folder: string, keys: AuditKeys, { copy }: { readonly 
       if (!follow) return
       for await (const found of endedSince(folder, positions, follow))
         if (matches(found, query) && !shown.delete(`${found.chain} ${found.seq}`)) yield found
+    },
+    async ship(sink, { cursorFile, batch }) {
+      let count = 0
+      const counted = (records: readonly unknown[]): void => {
+        count += records.length
+      }
+      const cursor = openCursor(cursorFile)
+      await shipTrail({ folder, cursor, sink, batch, stopped: () => false, waiting: () => {}, sent: counted })
+      return count
     },
     close: async () => search?.close(),
   }

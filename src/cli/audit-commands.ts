@@ -1,10 +1,11 @@
-// sallyport audit search, tail, verify, export: asks the trail of an installation, running or not, or a copy of its files.
+// sallyport audit search, tail, verify, export, ship: asks the trail of an installation, running or not, or a copy of its files.
 
 import { once } from 'node:events'
 import { createWriteStream } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import type { Command } from 'commander'
 import type { ChainEnd } from '../audit/chain-writer.ts'
+import type { SinkSettings } from '../audit/sinks.ts'
 import type { VerifyReport } from '../audit/verify.ts'
 import { CSV_HEADER, csvRow } from '../model/audit-csv.ts'
 import { AUDIT_STATUS_CLASSES, type AuditFound, type AuditQuery, type AuditStatusClass } from '../model/audit-search.ts'
@@ -72,6 +73,15 @@ export function addAuditCommands(program: Command, ports: CliPorts): void {
     .option('--checkpoint <file>', 'ends of the chain that were kept elsewhere; may be repeated', gather)
     .option('--json', 'answer in JSON')
     .action((options: Common & { checkpoint?: readonly string[] }) => verify(options, ports))
+  common('ship')
+    .description('send everything that was not sent yet to a place, once')
+    .requiredOption('--to <place>', 'stdout, or the URL of a collector')
+    .option('--otlp', 'as OpenTelemetry logs; default: JSON lines')
+    .option('--headers <file>', 'lines of "Name: value" to send along, in a file since they may hold secrets')
+    .option('--ca <file>', 'PEM of the authorities to trust')
+    .option('--cursor <file>', 'remembers what was sent; without it everything is sent each time')
+    .option('--batch <n>', 'records in one request, at most', '500')
+    .action((options: ShipOptions) => ship(options, ports))
   filtered('export')
     .description('everything that matches, oldest first')
     .option('--format <format>', 'ndjson or csv', 'ndjson')
@@ -124,6 +134,50 @@ async function exportTrail(options: Filters & { format: string; output?: string 
     if (target === ports.stdout) return
     target.end()
     await once(target, 'close')
+  })
+}
+
+interface ShipOptions extends Common {
+  readonly to: string
+  readonly otlp?: boolean
+  readonly headers?: string
+  readonly ca?: string
+  readonly cursor?: string
+  readonly batch: string
+}
+
+async function ship(options: ShipOptions, ports: CliPorts): Promise<void> {
+  const batch = Math.max(1, countOf(options.batch, '--batch', 10_000))
+  const settings = await sinkOf(options, batch)
+  await withTrail(options, ports, async (trail) => {
+    const count = await trail.ship(trail.openSink(settings), { cursorFile: options.cursor ?? null, batch })
+    ports.stderr.write(`sent ${count} records\n`)
+  })
+}
+
+async function sinkOf({ to, otlp = false, headers, ca }: ShipOptions, batch: number): Promise<SinkSettings> {
+  if (to === 'stdout') return { name: 'command line', batch, type: 'stdout' }
+  if (!/^https?:\/\//i.test(to) || !URL.canParse(to)) throw new CliError('--to is stdout, or an http:// or https:// URL', 2)
+  const lines = headers === undefined ? [] : (await readText(headers)).split(/\r?\n/).filter((line) => line.trim() !== '')
+  const pairs = lines.map((line, index): [string, string] => {
+    const colon = line.indexOf(':')
+    if (colon < 1) throw new CliError(`${headers}, line ${index + 1}: write it as "Name: value"`)
+    return [line.slice(0, colon).trim(), line.slice(colon + 1).trim()]
+  })
+  const type = otlp ? 'otlp-logs' : 'http'
+  return {
+    name: 'command line',
+    batch,
+    type,
+    url: to,
+    headers: Object.fromEntries(pairs),
+    ca: ca === undefined ? null : await readText(ca),
+  }
+}
+
+function readText(file: string): Promise<string> {
+  return readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    throw new CliError(`cannot read ${file} (${error.code ?? 'unknown error'})`)
   })
 }
 
@@ -204,9 +258,7 @@ function countOf(text: string, option: string, most = 1_000_000): number {
 
 /** Lines of JSON, as `audit.checkpoint` writes them to a file or into the log; other lines of a log are passed over. */
 async function readCheckpoints(file: string): Promise<ChainEnd[]> {
-  const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    throw new CliError(`cannot read ${file} (${error.code ?? 'unknown error'})`)
-  })
+  const text = await readText(file)
   const found = text.split('\n').flatMap((line) => {
     const parsed = parseJson(line)
     const { chain, file, seq, mac } = (parsed ?? {}) as Partial<ChainEnd>

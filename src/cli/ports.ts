@@ -1,8 +1,10 @@
 // What the command line needs from its surroundings.
 
 import type { Trail } from '../audit/open-trail.ts'
+import type { SinkSettings } from '../audit/sinks.ts'
 import type { CallerAdministration } from '../callers/administration.ts'
 import type { SecretAdministration } from '../credentials/administer.ts'
+import type { AuditSink } from '../model/audit-sink.ts'
 import type { AuditAct } from '../model/ports.ts'
 
 export interface CliStores {
@@ -21,7 +23,10 @@ export interface CliStores {
 }
 
 /** The audit trail of an installation, or a copy of one. */
-export type CliTrail = Trail
+export interface CliTrail extends Trail {
+  /** As of `audit.sinks`. */
+  openSink(settings: SinkSettings): AuditSink
+}
 
 export interface CliPorts {
   /** Starts the gateway; resolves once it listens. Rejects with a message for the operator. */

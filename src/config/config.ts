@@ -63,6 +63,19 @@ export interface ConfiguredCaller {
   readonly certificates: readonly CertificateName[]
 }
 
+/** Where the audit trail is shipped to. */
+export type AuditSinkConfig = { readonly name: string; readonly batch: number } & (
+  | { readonly type: 'stdout' }
+  | {
+      readonly type: 'http' | 'otlp-logs'
+      readonly url: string
+      /** May hold secrets: never show their values. */
+      readonly headers: Readonly<Record<string, string>>
+      /** PEM of a CA bundle; null: the built-in authorities. */
+      readonly ca: string | null
+    }
+)
+
 export interface Config {
   readonly listen: ListenConfig
   /** null: plain HTTP. */
@@ -94,6 +107,9 @@ export interface Config {
     readonly retentionMs: number | null
     /** null: none. `file`: absolute path; null: into the log. */
     readonly checkpoint: { readonly everyMs: number; readonly file: string | null } | null
+    readonly sinks: readonly AuditSinkConfig[]
+    /** In Redis; null: none. `refuseAfterMs`: calls are refused while it is further behind; null: never. */
+    readonly stream: { readonly maxRecords: number; readonly group: string; readonly refuseAfterMs: number | null } | null
   }
   readonly overload: {
     readonly calls: number

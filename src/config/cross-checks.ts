@@ -3,6 +3,7 @@
 
 import { adapterChecks, adapterWarnings } from './adapter-checks.ts'
 import { isLoopbackHost } from './addresses.ts'
+import { auditChecks } from './audit-checks.ts'
 import { callerChecks, callerWarnings } from './caller-checks.ts'
 import { type Facts, fits, overCeilings, unknownName } from './facts.ts'
 import type { Objection } from './faults.ts'
@@ -15,6 +16,7 @@ const CHECKS: readonly Check[] = [
   clientCertificates,
   redisStore,
   oneKeySource,
+  auditChecks,
   callerChecks,
   bundleNames,
   defaultsUnderCeilings,

@@ -73,8 +73,8 @@ export function resolveConfig(written: Written, surroundings: Surroundings): Con
   }
 }
 
-function resolveAudit(written: Written['audit'], { auditKeyFile, checkpointFile }: Surroundings): Config['audit'] {
-  const { durability, key, fileSize, compressAfter, retention, checkpoint } = written
+function resolveAudit(written: Written['audit'], { auditKeyFile, checkpointFile, caBundles }: Surroundings): Config['audit'] {
+  const { durability, key, fileSize, compressAfter, retention, checkpoint, stream } = written
   return {
     durability,
     keyFile: auditKeyFile,
@@ -83,6 +83,12 @@ function resolveAudit(written: Written['audit'], { auditKeyFile, checkpointFile 
     compressAfterMs: compressAfter,
     retentionMs: retention,
     checkpoint: checkpoint && { everyMs: checkpoint.every, file: checkpointFile },
+    sinks: written.sinks.map(({ type, name = type, url = '', headers, ca, batch }) =>
+      type === 'stdout'
+        ? { name, batch, type }
+        : { name, batch, type, url, headers, ca: ca === undefined ? null : (caBundles.get(ca) ?? null) },
+    ),
+    stream: stream && { maxRecords: stream.maxRecords, group: stream.group, refuseAfterMs: stream.refuseAfter },
   }
 }
 

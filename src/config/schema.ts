@@ -19,6 +19,7 @@ import {
   size,
   text,
 } from './fields.ts'
+import { isToken } from './http-syntax.ts'
 import { REDIS } from './redis-schema.ts'
 
 const LONG = Number.MAX_SAFE_INTEGER
@@ -158,6 +159,26 @@ const DNS_SERVER = field<string>(
   { type: 'string', title: 'address:port' },
 )
 
+const AUDIT_SINK = section({
+  name: name().optional().describe('Stands in metrics and the log, and keeps its place over a restart. Absent: its type.'),
+  type: choice('stdout', 'http', 'otlp-logs').describe(
+    'stdout: JSON lines. http: JSON lines POSTed to a collector. otlp-logs: OpenTelemetry logs, as JSON over HTTP.',
+  ),
+  url: text('an http:// or https:// URL', (written) => URL.canParse(written) && /^https?:/i.test(written))
+    .optional()
+    .describe('Of the collector; for otlp-logs with its path, such as http://collector:4318/v1/logs.'),
+  headers: z
+    .record(
+      z.string().refine(isToken, { error: 'is not a header name' }),
+      text('a header value', (written) => /^[\x20-\x7e]{1,4096}$/.test(written)),
+      { error: 'must be a mapping of names to text' },
+    )
+    .prefault({})
+    .describe(`Sent with each request; secrets as "\${VARIABLE}".`),
+  ca: name().optional().describe('Name of a bundle in caBundles. Absent: the built-in roots.'),
+  batch: integer(1, 10_000).prefault(500).describe('Records in one request, at most.'),
+})
+
 export const ROOT = section({
   listen: LISTEN.prefault({}).describe('Where callers connect, and what they may send.'),
   dataDir: text('the path of a folder')
@@ -274,6 +295,23 @@ export const ROOT = section({
     )
       .prefault({})
       .describe('Where the chain stands, told to somewhere else, so that a tail that was cut off can be found.'),
+    sinks: z
+      .array(AUDIT_SINK, { error: 'must be a list of sinks, such as [{ type: stdout }]' })
+      .prefault([])
+      .describe(
+        'Where records are sent beside their files, each at least once, in order. What a sink does not take waits in the files.',
+      ),
+    stream: offOr(
+      section({
+        maxRecords: integer(1000, 1_000_000_000)
+          .prefault(1_000_000)
+          .describe('Entries at most. What a group has not acknowledged is never trimmed; records wait in the files for room.'),
+        group: name().prefault('collector').describe('Consumer group that is made with the stream.'),
+        refuseAfter: offOr(age()).prefault('off').describe('Calls are refused while the stream is further behind. off: never.'),
+      }),
+    )
+      .prefault('off')
+      .describe('The records as a stream in Redis, `audit` under store.prefix, for collectors. off: none.'),
   })
     .prefault({})
     .describe('The audit trail.'),

@@ -279,6 +279,8 @@ export interface Meter {
   storeHealthy(store: string, healthy: boolean): void
   storeAnswered(store: string, seconds: number, failed: boolean): void
   auditFailed(): void
+  /** refused: the sink had no room; failed: it did not answer as it should. `count` of records, or of times. */
+  auditShipped(sink: string, outcome: 'shipped' | 'refused' | 'failed', count: number): void
   /** An administrative act that ended; `act`: noun and deed. */
   acted(act: string, error: ErrorType | null): void
   /** `shared`: another replica had renewed it already. */

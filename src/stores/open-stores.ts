@@ -1,6 +1,7 @@
 // Which store stands behind which port: Redis where it is configured, else the embedded one; memory for secrets that there is
 // no key to seal with. app.ts and the command line both open their stores here.
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { AuditSink } from '../model/audit-sink.ts'
 import type { BreakerBoard, Clock, IdempotencyStore, KeyValueStore, Logger, Meter, SecretStore } from '../model/ports.ts'
 import type { RedisTarget } from '../model/redis-target.ts'
 import { openEmbedded } from './embedded.ts'
@@ -11,6 +12,7 @@ import { createMemoryIdempotency } from './memory-idempotency.ts'
 import { createMemorySecrets } from './memory-secrets.ts'
 import { createMemoryValues } from './memory-values.ts'
 import { openRedis } from './redis.ts'
+import { type AuditStreamOptions, createRedisAuditStream } from './redis-audit-stream.ts'
 import { createRedisBreakers } from './redis-breakers.ts'
 import { createRedisIdempotency } from './redis-idempotency.ts'
 import { createRedisSecrets } from './redis-secrets.ts'
@@ -39,6 +41,8 @@ export interface Stores {
   readonly localIdempotency: IdempotencyStore
   /** Where replicas tell each other of their breakers; null: there are none. */
   readonly breakers: BreakerBoard | null
+  /** Where the audit trail is shipped to; null: there is none. */
+  readonly auditStream: ((options: AuditStreamOptions) => AuditSink) | null
   healthy(): boolean
   close(): void
 }
@@ -83,6 +87,7 @@ export function openStores(options: StoresOptions, ports: StoresPorts): Stores {
       idempotency: createRedisIdempotency(redis),
       localIdempotency,
       breakers: createRedisBreakers(redis),
+      auditStream: (stream) => createRedisAuditStream(redis, stream),
       healthy: redis.healthy,
       close: redis.close,
     }
@@ -97,6 +102,7 @@ export function openStores(options: StoresOptions, ports: StoresPorts): Stores {
     idempotency: createEmbeddedIdempotency(embedded, clock),
     localIdempotency,
     breakers: null,
+    auditStream: null,
     healthy: embedded.healthy,
     close: embedded.close,
   }

@@ -1,7 +1,9 @@
 // Deeds to series. What happens at every call is counted in cells (call-cells.ts); what happens now and then, here.
+import type { SinkSample } from '../model/audit-sink.ts'
 import type { OverrideEntry } from '../model/breaker-override.ts'
 import type { Meter } from '../model/ports.ts'
 import { type AdapterSampler, createAdapterGauges } from './adapter-gauges.ts'
+import { createAuditSeries } from './audit-series.ts'
 import { createCallCells } from './call-cells.ts'
 import { type CredentialSampler, createCredentialGauges } from './credential-gauges.ts'
 import { createExposition, type Exposition } from './exposition.ts'
@@ -12,6 +14,8 @@ export interface Metrics extends Meter {
   scrape(accept?: string): Promise<{ readonly contentType: string; readonly text: string }>
   /** A gauge without labels, read at every scrape. A later sampler of the same name takes the place of the earlier. */
   register(name: 'connections' | 'inFlight' | 'connectionsLimit', sampler: () => number): void
+  /** How far the sinks of the audit trail are behind, read at every scrape. */
+  watchSinks(sampler: () => Iterable<SinkSample>): void
   /** What operators set over breakers, read at every scrape. */
   watchOverrides(sampler: () => Iterable<OverrideEntry>): void
   /** The live stacks, read at every scrape and summed per adapter. */
@@ -69,6 +73,8 @@ export function createMetrics(options: MetricsOptions): Metrics {
   let overrideSampler: () => Iterable<OverrideEntry> = () => []
   const setCredentialGauges = createCredentialGauges(exposition)
   let credentialSampler: CredentialSampler = () => []
+  const auditSeries = createAuditSeries(exposition)
+  let sinkSampler: () => Iterable<SinkSample> = () => []
   let adapterSampler: AdapterSampler = () => []
 
   return {
@@ -88,6 +94,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
     sessionUsed: (outcome) => sessionCalls.inc({ outcome }),
     auditFailed: () => auditFailures.inc(),
     spansExported: (count, failed) => spans.inc({ outcome: failed ? 'failed' : 'exported' }, count),
+    auditShipped: auditSeries.auditShipped,
     refusalObserved: (rule) => observedRefusals.inc({ rule }),
     acted: (act, error) => adminActs.inc({ act, error: error ?? 'none' }),
     tokenRenewed({ scheme, outcome, seconds }) {
@@ -101,6 +108,9 @@ export function createMetrics(options: MetricsOptions): Metrics {
     watchCredentials(sampler) {
       credentialSampler = sampler
     },
+    watchSinks(sampler) {
+      sinkSampler = sampler
+    },
     watchOverrides(sampler) {
       overrideSampler = sampler
     },
@@ -110,6 +120,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
       overrides.reset()
       for (const { adapter, state } of overrideSampler()) overrides.inc({ adapter: label(adapter), state })
       setCredentialGauges(credentialSampler)
+      auditSeries.setLags(sinkSampler())
       return exposition.print(accept)
     },
   }

@@ -287,6 +287,30 @@ export const SERIES = {
     help: 'Audit records that could not be written; unless audit.durability is best-effort their calls were refused.',
     labels: [],
   },
+  auditShipped: {
+    name: 'sallyport_audit_shipped_records_total',
+    type: 'counter',
+    help: 'Audit records that a sink took, by the name of the sink; `stream` is that in Redis.',
+    labels: ['sink'],
+  },
+  auditShipmentFailures: {
+    name: 'sallyport_audit_shipment_failures_total',
+    type: 'counter',
+    help: 'Batches of audit records that a sink did not take: refused (it had no room), failed (it did not answer as it should). They are sent again.',
+    labels: ['sink', 'outcome'],
+  },
+  auditLagSeconds: {
+    name: 'sallyport_audit_lag_seconds',
+    type: 'gauge',
+    help: 'Age of the oldest audit record that a sink does not have yet; 0: it has all.',
+    labels: ['sink'],
+  },
+  auditLagRecords: {
+    name: 'sallyport_audit_lag_records',
+    type: 'gauge',
+    help: "Audit records of this gateway's own that a sink does not have yet.",
+    labels: ['sink'],
+  },
   tokenRenewals: {
     name: 'sallyport_token_renewals_total',
     type: 'counter',

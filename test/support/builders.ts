@@ -193,6 +193,7 @@ export function aMeter(): Meter & { readonly deeds: [string, ...unknown[]][] } {
     storeHealthy: note('storeHealthy'),
     storeAnswered: note('storeAnswered'),
     auditFailed: note('auditFailed'),
+    auditShipped: note('auditShipped'),
     acted: note('acted'),
     tokenRenewed: note('tokenRenewed'),
     cooledDown: note('cooledDown'),

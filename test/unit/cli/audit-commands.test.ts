@@ -5,14 +5,25 @@ import { PassThrough } from 'node:stream'
 import { describe, type TestContext, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { openTrail } from '../../../src/audit/open-trail.ts'
+import { openSink } from '../../../src/audit/sinks.ts'
+import type { Post } from '../../../src/model/audit-sink.ts'
 import { aTrailFolder, TRAIL_KEYS } from '../../support/trails.ts'
 import { runWords } from './shell.ts'
 
 function aTrail(t: TestContext) {
-  const trail = aTrailFolder(t)
+  const shipped = new PassThrough()
+  const posted: Parameters<Post>[0][] = []
+  const post: Post = async (request) => {
+    posted.push(request)
+    return { status: 200, text: '' }
+  }
+  const trail = { ...aTrailFolder(t), shipped, posted, post }
   const run = (line: string, more: Parameters<typeof runWords>[1] = {}) =>
     runWords(['audit', ...line.split(' ')], {
-      openTrail: async ({ dir }) => openTrail(dir ?? trail.folder, TRAIL_KEYS, { copy: dir !== null }),
+      openTrail: async ({ dir }) => ({
+        ...openTrail(dir ?? trail.folder, TRAIL_KEYS, { copy: dir !== null }),
+        openSink: (settings) => openSink(settings, { stdout: trail.shipped, post: trail.post }),
+      }),
       ...more,
     })
   return { ...trail, run }
@@ -174,4 +185,49 @@ test('audit tail shows the newest, oldest of them first, and then each call as i
   stop.abort()
   assert.equal((await tail).code, 0)
   assert.deepEqual(ids, ['under way', 'r-4'])
+})
+
+describe('audit ship', () => {
+  test('sends JSON lines to standard output, and with a cursor only what is new', async (t) => {
+    const { run, open, call, shipped, dataDir } = aTrail(t)
+    const chain = open()
+    call(chain, { id: 'r-1' })
+    const cursor = join(dataDir, 'cursor')
+    assert.equal((await run(`ship --to stdout --cursor ${cursor}`)).err, 'sent 2 records\n')
+    const lines = String(shipped.read()).trimEnd().split('\n')
+    assert.deepEqual(
+      lines.map((line) => JSON.parse(line)).map(({ event, chain, seq, kind }) => [event, chain, seq, kind]),
+      [
+        ['audit', chain.end()?.chain, 1, 'intent'],
+        ['audit', chain.end()?.chain, 2, 'result'],
+      ],
+    )
+    assert.equal((await run(`ship --to stdout --cursor ${cursor}`)).err, 'sent 0 records\n')
+    call(chain)
+    assert.equal((await run(`ship --to stdout --cursor ${cursor}`)).err, 'sent 2 records\n')
+    assert.equal((await run('ship --to stdout')).err, 'sent 4 records\n')
+  })
+
+  test('sends batches to a collector, with headers from a file', async (t) => {
+    const { run, open, call, posted, dataDir } = aTrail(t)
+    const chain = open()
+    for (let i = 0; i < 3; i++) call(chain)
+    writeFileSync(join(dataDir, 'headers'), 'Authorization: Bearer canary\nX-Team: a:b\n')
+    const { err } = await run(`ship --to https://siem.example/in --batch 4 --otlp --headers ${join(dataDir, 'headers')}`)
+    assert.equal(err, 'sent 6 records\n')
+    const [first, second] = posted
+    assert.deepEqual(
+      [posted.length, first?.url, first?.headers],
+      [2, 'https://siem.example/in', { Authorization: 'Bearer canary', 'X-Team': 'a:b', 'content-type': 'application/json' }],
+    )
+    const records = (request: typeof first) => JSON.parse(request?.body ?? '{}').resourceLogs[0].scopeLogs[0].logRecords
+    assert.deepEqual([records(first).length, records(second).length], [4, 2])
+  })
+
+  for (const [line, said] of [
+    ['ship --to ftp://x', /--to is stdout, or an http/],
+    ['ship --to https://x --batch none', /--batch is a number/],
+    ['ship --to https://x --headers /none', /cannot read \/none \(ENOENT\)/],
+  ] as const)
+    test(`${line} is refused`, async (t) => assert.match((await aTrail(t).run(line)).err, said))
 })
