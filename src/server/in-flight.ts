@@ -8,6 +8,8 @@ export interface InFlight {
   /** A caller that hung up before its answer was complete: what is done for it is stopped. */
   end(exchange: Exchange): void
   readonly size: number
+  /** How many have ended since the beginning. */
+  readonly ended: number
   /** Every answer from now on ends its connection. */
   closeAfterAnswers(): void
   stopAll(reason: GatewayError): void
@@ -18,15 +20,20 @@ export interface InFlight {
 export function createInFlight(): InFlight {
   const open = new Set<Exchange>()
   let onEmpty: (() => void) | null = null
+  let ended = 0
   return {
     begin: (exchange) => void open.add(exchange),
     end(exchange) {
       open.delete(exchange)
+      ended++
       if (!exchange.res.writableFinished) exchange.stop?.(hungUp())
       if (open.size === 0) onEmpty?.()
     },
     get size() {
       return open.size
+    },
+    get ended() {
+      return ended
     },
     closeAfterAnswers() {
       for (const exchange of open) exchange.closes = true

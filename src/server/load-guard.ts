@@ -20,39 +20,114 @@ export interface LoadGuard {
   close(): void
 }
 
-const TICK_MS = 100
+/** A late loop is seen by a timer that should have run so soon; what is seen in a window counts once. */
+const TICK_MS = 20
+const WINDOW_MS = 100
+/** Of a window in which the loop had something to do; above it there is nothing to spare. */
+const SATURATED = 0.98
+/** A call is read, sent, answered in some pieces, and answered on: about so many turns of the loop. */
+const TURNS_OF_A_CALL = 4
 const RETRY_AFTER_MS = 1000
 /** Once memory ran short, it must have fallen so far below its bound before calls are taken again. */
 const RELIEF = 0.05
 
 /** `underWay`: requests being received or answered now. `memoryShare`: of what the process may use, 0-1; injected by tests. */
+export interface LoadGuardPorts {
+  /** Requests being received or answered now. */
+  readonly underWay: () => number
+  /** Requests that came to their end, refused ones too, since the beginning. */
+  readonly ended: () => number
+  /** Of what the process may use, 0-1; injected by tests. */
+  readonly memoryShare?: () => number
+}
+
 export function createLoadGuard(
   { calls, eventLoopDelayMs, memory }: LoadGuardOptions,
-  { underWay, memoryShare = shareOfMemory }: { readonly underWay: () => number; readonly memoryShare?: () => number },
+  { underWay, ended, memoryShare = shareOfMemory }: LoadGuardPorts,
 ): LoadGuard {
   const loop = createLoadLimit({ targetMs: eventLoopDelayMs, most: calls })
-  let short = false
+  const turn = createTurn()
+  const pace = createPace()
+  // Made once: under overload they are the one thing that must cost little, and a stack trace would be most of it.
+  const full = overloaded(`${calls} requests are under way (overload.calls)`)
+  const behind = overloaded(`its event loop falls behind by more than ${eventLoopDelayMs} ms (overload.eventLoopDelay)`)
+  const short = overloaded('its memory runs out (overload.memory)')
+  let isShort = false
   let peak = 0
+  let refused = 0
+  let latest = 0
   let due = performance.now() + TICK_MS
   const timer = setInterval(() => {
     const now = performance.now()
-    loop.observe(now - due, peak)
+    latest = Math.max(latest, now - due)
     due = now + TICK_MS
+    isShort = memoryShare() > (isShort ? memory - RELIEF : memory)
+    if (!pace.isOver(now)) return
+    loop.observe(Math.max(latest, pace.turnMs({ now, served: ended() - refused, peak })), peak)
+    latest = 0
     peak = underWay()
-    short = memoryShare() > (short ? memory - RELIEF : memory)
   }, TICK_MS)
   timer.unref()
+  const refuse = (error: GatewayError): GatewayError => {
+    refused++
+    return error
+  }
   return {
     refusal() {
       const now = underWay()
       if (now > peak) peak = now
-      if (short) return overloaded('its memory runs out (overload.memory)')
-      if (loop.admits(now)) return null
-      return loop.limit === calls
-        ? overloaded(`${calls} requests are under way (overload.calls)`)
-        : overloaded(`its event loop falls behind by more than ${eventLoopDelayMs} ms (overload.eventLoopDelay)`)
+      if (isShort) return refuse(short)
+      if (!loop.admits(now)) return refuse(loop.limit === calls ? full : behind)
+      return turn.lastsMs() > eventLoopDelayMs ? refuse(behind) : null
     },
     close: () => clearInterval(timer),
+  }
+}
+
+/**
+ * Work that comes in small pieces never makes the loop late, however much of it there is. Where the loop had no moment of rest
+ * in a window, the calls under way over those served in it are how long each takes (Little's law), some turns of the loop.
+ */
+function createPace(): {
+  isOver(now: number): boolean
+  /** 0: the loop had time to spare. */
+  turnMs(window: { readonly now: number; readonly served: number; readonly peak: number }): number
+} {
+  let began = performance.now()
+  let before = 0
+  let load = performance.eventLoopUtilization()
+  return {
+    isOver: (now) => now - began >= WINDOW_MS,
+    turnMs({ now, served, peak }) {
+      const since = load
+      load = performance.eventLoopUtilization()
+      const lasted = now - began
+      const done = Math.max(1, served - before)
+      began = now
+      before = served
+      const { utilization } = performance.eventLoopUtilization(load, since)
+      return utilization < SATURATED ? 0 : (peak / done) * (lasted / TURNS_OF_A_CALL)
+    },
+  }
+}
+
+/**
+ * How long the loop has been at requests without a pause. It takes up whatever has arrived before any timer runs, seconds' worth
+ * of it after a burst: what a timer sees comes too late for these. A pause before the first of them is not their doing.
+ */
+function createTurn(): { lastsMs(): number } {
+  let since = 0
+  const end = (): void => {
+    since = 0
+  }
+  return {
+    lastsMs() {
+      const now = performance.now()
+      if (since !== 0) return now - since
+      since = now
+      setImmediate(end)
+      return 0
+    },
   }
 }
 

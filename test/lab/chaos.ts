@@ -2,6 +2,7 @@
 // table and ends with 1 where a promise was broken: a call without an answer, an acknowledged call that was not carried out,
 // a POST carried out twice, a request without its credential, or no recovery.
 //   --short            each fault for a moment, at a lower rate; for CI
+//   --overload         only far more calls than can be served
 //   --scenario TEXT    only those whose name contains it
 //   --rate N           calls a second (default 300)
 //   --seconds N        how long each fault lasts (default 8)
@@ -15,6 +16,7 @@ import { MASTER, startSentinelSet } from '../support/redis-topologies.ts'
 import { type CountingUpstream, startCountingUpstream } from './counting-upstream.ts'
 import { type FaultProxy, startFaultProxy } from './fault-proxy.ts'
 import { type Call, startLoad } from './load.ts'
+import { runOverload } from './overload.ts'
 import { FAILOVERS, SCENARIOS, type Scenario, type SentinelWorld, type World } from './scenarios.ts'
 
 interface Row {
@@ -50,15 +52,22 @@ const AFTER_MS = 6000
 /** Of it, the last part must be without a failure. */
 const CALM_MS = 1500
 
+const OVERLOAD = { share: 0.8, recoveryMs: 5000 }
+/** Machines that others use as well lend a process its share of a processor by the moment: only a collapse is told from that. */
+const SHORT_OVERLOAD = { share: 0.1, recoveryMs: 5500 }
+
 async function main(): Promise<number> {
   const { values } = parseArgs({
     options: {
       short: { type: 'boolean', default: false },
       scenario: { type: 'string', default: '' },
+      overload: { type: 'boolean', default: false },
       rate: { type: 'string' },
       seconds: { type: 'string' },
     },
   })
+  const runOver = (): Promise<string[]> => runOverload(values.short ? 2 : 8, values.short ? SHORT_OVERLOAD : OVERLOAD)
+  if (values.overload) return tell(await runOver())
   const perSecond = Number(values.rate ?? (values.short ? 60 : 300))
   const faultMs = Number(values.seconds ?? (values.short ? 1.5 : 8)) * 1000
   const named = <W>(scenarios: readonly Scenario<W>[]) => scenarios.filter(({ name }) => name.includes(values.scenario))
@@ -70,10 +79,15 @@ async function main(): Promise<number> {
   if (rows.length === 0)
     throw new Error(`no scenario is called so; there are: ${[...SCENARIOS, ...FAILOVERS].map(({ name }) => name).join(', ')}`)
   process.stdout.write(`${table(rows)}\n`)
-  const broken = rows.flatMap(promisesBroken)
-  for (const promise of broken) process.stdout.write(`BROKEN  ${promise}\n`)
+  const overloaded = values.short && values.scenario === '' ? await runOver() : []
   const answered = rows.reduce((sum, { offered, unanswered }) => sum + offered - unanswered, 0)
   process.stdout.write(`${answered} of ${rows.reduce((sum, { offered }) => sum + offered, 0)} calls were answered\n`)
+  return tell([...rows.flatMap(promisesBroken), ...overloaded])
+}
+
+/** The exit code. */
+function tell(broken: readonly string[]): number {
+  for (const promise of broken) process.stdout.write(`BROKEN  ${promise}\n`)
   return broken.length === 0 ? 0 : 1
 }
 
