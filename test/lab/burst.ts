@@ -123,9 +123,11 @@ export function runBurst({ port, seconds, load, patienceMs, request }: BurstOrde
     if (step) step.offered++
     offered++
     pending.push({ call, line })
-    if (line === null) return settle(call, 'no connection')
-    line.call = call
-    line.socket.write(bytes)
+    if (line === null) settle(call, 'no connection')
+    else {
+      line.call = call
+      line.socket.write(bytes)
+    }
   }
 
   const begin = (): void => send(idle.pop() ?? open())
