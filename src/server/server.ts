@@ -95,7 +95,9 @@ export function createServer(options: ServerOptions, ports: ServerPorts): HttpFa
   let draining = false
 
   if (options.maxConnections !== undefined) listener.server.maxConnections = options.maxConnections
-  const guard = options.load ? createLoadGuard(options.load, { underWay: () => inFlight.size, ended: () => inFlight.ended }) : null
+  const guard = options.load
+    ? createLoadGuard(options.load, { underWay: () => inFlight.size, ended: () => inFlight.ended })
+    : null
   const overload = (): GatewayError | null => guard?.refusal() ?? null
   const routes = createCallRoutes(
     { descriptorLimit, answerMs, lingerMs },
