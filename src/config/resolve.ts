@@ -98,11 +98,12 @@ export function hashKey(key: string): string {
 }
 
 function resolveCaller(written: CallerWritten): ConfiguredCaller {
-  const { name, admin, may, keys, jwt, certificates, quota, observe } = written
+  const { name, admin, may, keys, jwt, certificates, quota, priority, observe } = written
   return {
     caller: {
       ...{ name, admin, may: may.map(resolveGrant) },
       ...(quota && { quota: resolveQuota(quota) }),
+      ...(priority !== 'normal' && { priority }),
       ...(observe && { observe }),
     },
     keyHashes: keys.map((key) => (typeof key === 'string' ? hashKey(key) : key.sha256.toLowerCase())),

@@ -142,6 +142,11 @@ const CALLER = section({
     .prefault([])
     .describe('Which adapters it may call. Absent: none.'),
   quota: QUOTA.optional().describe('Calls over it are RateLimited at once. In each replica on its own. Absent: none.'),
+  priority: choice('high', 'normal', 'low')
+    .prefault('normal')
+    .describe(
+      'Whose turn comes first where calls wait for a place (`limits.concurrency`). Lower ones get a bounded share: of eight turns two for normal, one for low.',
+    ),
   observe: flag()
     .prefault(false)
     .describe(

@@ -25,10 +25,21 @@ export function bulkhead(slots: Slots, ports: { readonly clock: Clock }): Layer 
 function queueUp(slots: Slots, request: HopRequest, context: CallContext, clock: Clock): Promise<void> {
   const from = clock.now()
   return new Promise((resolve, reject) => {
-    const leave = slots.queue(() => {
+    const end = (): void => {
       stopListening()
       context.trail.waited(clock.now() - from, 'queue')
-      resolve()
+    }
+    const leave = slots.queue({
+      caller: context.caller.name,
+      priority: context.caller.priority ?? 'normal',
+      onTurn() {
+        end()
+        resolve()
+      },
+      onPushedOut() {
+        end()
+        reject(pushedOut(request, context))
+      },
     })
     if (leave === null) {
       reject(full(request))
@@ -49,6 +60,16 @@ function full({ url, plan }: HopRequest): GatewayError {
     'BulkheadFull',
     `all ${limits.concurrency} slots (limits.concurrency) and ${limits.queue} places in the queue (limits.queue) ` +
       `of adapter "${name}" for ${url.origin} are taken`,
+    { retryAfter: COME_BACK_MS },
+  )
+}
+
+function pushedOut({ url, plan }: HopRequest, { caller }: CallContext): GatewayError {
+  const { name, limits } = plan.adapter
+  return new GatewayError(
+    'BulkheadFull',
+    `all ${limits.queue} places in the queue (limits.queue) of adapter "${name}" for ${url.origin} are taken, ` +
+      `the most by caller "${caller.name}": this one went to a caller that has fewer`,
     { retryAfter: COME_BACK_MS },
   )
 }

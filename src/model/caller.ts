@@ -18,6 +18,9 @@ export interface Quota {
   readonly concurrency: number | null
 }
 
+/** Whose turn comes first in the queue of a full adapter. */
+export type Priority = 'high' | 'normal' | 'low'
+
 export interface Caller {
   readonly name: string
   readonly admin: boolean
@@ -25,6 +28,8 @@ export interface Caller {
   readonly may: readonly Grant[] | null
   /** Absent: none. */
   readonly quota?: Quota
+  /** Default normal. */
+  readonly priority?: Priority
   /** What grants and quota would refuse is let through, and told. Default false. */
   readonly observe?: boolean
 }

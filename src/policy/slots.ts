@@ -1,5 +1,6 @@
-// Counted slots with a bounded first-come-first-served queue. A freed slot goes straight to the longest waiter, so nobody
-// who comes later can take it in between.
+// Counted slots with a bounded, fair queue. A freed slot goes straight to whoever's turn it is, so that nobody who comes later
+// can take it in between.
+import { createFairQueue, type Waiter } from './fair-queue.ts'
 
 export interface Slots {
   readonly inUse: number
@@ -7,10 +8,10 @@ export interface Slots {
   /** True: a slot is taken, to be given back with `release`. */
   tryTake(): boolean
   /**
-   * Waits in the queue; `onTurn` runs once a slot is taken for it. Returns how to leave, or null where the queue is full.
+   * Waits in the queue; its `onTurn` runs once a slot is taken for it. Returns how to leave, or null where the queue is full.
    * Leaving is true where the place was given up; false where the turn had come and the slot must be released.
    */
-  queue(onTurn: () => void): (() => boolean) | null
+  queue(waiter: Waiter): (() => boolean) | null
   /** Exactly once for each slot taken. */
   release(): void
 }
@@ -18,33 +19,24 @@ export interface Slots {
 /** `concurrency`: slots; `queue`: waiters, 0 for none. */
 export function createSlots(limits: { readonly concurrency: number; readonly queue: number }): Slots {
   let inUse = 0
-  const waiters = new Set<() => void>() // in order of arrival
+  const waiters = createFairQueue(limits.queue)
   return {
     get inUse() {
       return inUse
     },
     get queued() {
-      return waiters.size
+      return waiters.length
     },
     tryTake() {
       if (inUse >= limits.concurrency) return false
       inUse++
       return true
     },
-    queue(onTurn) {
-      if (waiters.size >= limits.queue) return null
-      const waiter = (): void => onTurn() // its own identity, should two waiters bring the same function
-      waiters.add(waiter)
-      return () => waiters.delete(waiter)
-    },
+    queue: (waiter) => (waiters.push(waiter) ? () => waiters.delete(waiter) : null),
     release() {
-      const { value: first } = waiters.values().next()
-      if (first === undefined) {
-        inUse--
-        return
-      }
-      waiters.delete(first)
-      first()
+      const next = waiters.shift()
+      if (next === null) inUse--
+      else next.onTurn()
     },
   }
 }

@@ -120,3 +120,43 @@ it('a try that would be rate limited past the deadline ends the retrying with Ra
   assert.deepEqual([status, envelope.error.type, envelope.error.sent], [429, 'RateLimited', 'yes'])
   assert.equal(envelope.attempts.length, 1)
 })
+
+it("one caller's flood does not shut the queue to others, and they take turns", async (t) => {
+  const hold = createHold()
+  const callers = ['flood', 'quiet'].map((name) => ({
+    name,
+    keys: [`${name}-key-0123456789-0123456789-abc`],
+    may: [{ adapter: 'rude' }],
+  }))
+  const { upstream, gateway } = await setRudeScene(t, {
+    adapter: { limits: { concurrency: 1, queue: 3 } },
+    upstream: { behaviours: { held: hold.behaviour } },
+    config: { callers, metrics: { public: true } },
+  })
+  const ask = (caller: string, n: number) =>
+    gateway.call(
+      { url: `${upstream.origin}/held?${caller}=${n}` },
+      { headers: { 'x-sallyport-key': `${caller}-key-0123456789-0123456789-abc` } },
+    )
+  const flood = []
+  for (let n = 0; n < 4; n++) {
+    flood.push(ask('flood', n))
+    await until('it has arrived', async () => {
+      const { slots, queued } = await stateOf(gateway, 'rude')
+      return slots + queued === n + 1
+    })
+  }
+  const quiet = ask('quiet', 0)
+  const pushedOut = await flood[3]
+  assert.equal(pushedOut?.envelope.error.type, 'BulkheadFull')
+  assert.match(pushedOut?.envelope.error.message, /the most by caller "flood": this one went to a caller that has fewer/)
+  for (let n = 1; n <= 4; n++) {
+    await until('the next has come', () => upstream.received.length === n)
+    hold.release()
+  }
+  for (const reply of await Promise.all([quiet, ...flood.slice(0, 3)])) assert.equal(reply.envelope.status, 200)
+  assert.deepEqual(
+    upstream.received.map(({ target }: ReceivedRequest) => target),
+    ['/held?flood=0', '/held?flood=1', '/held?quiet=0', '/held?flood=2'],
+  )
+})

@@ -1,7 +1,15 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
+import type { Waiter } from '../../../src/policy/fair-queue.ts'
 import { createSlots } from '../../../src/policy/slots.ts'
+
+const aWaiter = (onTurn: () => void = () => {}): Waiter => ({
+  caller: 'a',
+  priority: 'normal',
+  onTurn,
+  onPushedOut: () => assert.fail(),
+})
 
 test('slots are taken until there are none, and one given back can be taken again', () => {
   const slots = createSlots({ concurrency: 2, queue: 0 })
@@ -14,8 +22,8 @@ test('the queue is served in order of arrival, and no newcomer slips in between'
   const slots = createSlots({ concurrency: 1, queue: 2 })
   const served: string[] = []
   slots.tryTake()
-  slots.queue(() => served.push('first'))
-  slots.queue(() => served.push('second'))
+  slots.queue(aWaiter(() => served.push('first')))
+  slots.queue(aWaiter(() => served.push('second')))
   slots.release()
   assert.deepEqual([served, slots.tryTake()], [['first'], false])
   slots.release()
@@ -25,24 +33,15 @@ test('the queue is served in order of arrival, and no newcomer slips in between'
 test('a full queue takes nobody; a queue of 0 never does', () => {
   const slots = createSlots({ concurrency: 1, queue: 1 })
   slots.tryTake()
-  assert.notEqual(
-    slots.queue(() => {}),
-    null,
-  )
-  assert.equal(
-    slots.queue(() => {}),
-    null,
-  )
-  assert.equal(
-    createSlots({ concurrency: 0, queue: 0 }).queue(() => {}),
-    null,
-  )
+  assert.notEqual(slots.queue(aWaiter()), null)
+  assert.equal(slots.queue(aWaiter()), null)
+  assert.equal(createSlots({ concurrency: 0, queue: 0 }).queue(aWaiter()), null)
 })
 
 test('leaving after the turn has come says so, since the slot must then be released', () => {
   const slots = createSlots({ concurrency: 1, queue: 1 })
   slots.tryTake()
-  const leave = slots.queue(() => {})
+  const leave = slots.queue(aWaiter())
   slots.release()
   assert.equal(leave?.(), false)
   assert.equal(slots.inUse, 1)
@@ -70,7 +69,7 @@ test('no interleaving leaks a slot, exceeds the limits, or serves out of order',
           if (free) held++
         } else if (one.kind === 'queue' && held === concurrency) {
           const id = nextId++
-          const leave = slots.queue(() => turns.push(id))
+          const leave = slots.queue(aWaiter(() => turns.push(id)))
           assert.equal(leave === null, waiting.length >= queue)
           if (leave) waiting.push({ id, leave })
         } else if (one.kind === 'release' && held > 0) {
