@@ -2,6 +2,8 @@
 // work on each of them when all is well: every-store.test.ts.
 import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { GatewayError } from '../../../src/errors/gateway-error.ts'
 import type { Clock } from '../../../src/model/ports.ts'
 import type { RedisTarget } from '../../../src/model/redis-target.ts'
@@ -46,6 +48,8 @@ interface Connected {
   readonly lines: readonly string[]
   /** What the metric was told. */
   states(): unknown[]
+  /** So that they are not what grows. */
+  forgetDeeds(): void
 }
 
 function connectTo(target: RedisTarget, { prefix = 'sallyport:', commandTimeoutMs = COMMAND_TIMEOUT_MS } = {}): Connected {
@@ -57,10 +61,25 @@ function connectTo(target: RedisTarget, { prefix = 'sallyport:', commandTimeoutM
   }
   const redis = openRedis({ target, prefix, commandTimeoutMs, connectTimeoutMs: 500 }, { clock, meter, log })
   closers.push(() => redis.close())
-  return { redis, lines, states: () => meter.deeds.filter(([name]) => name === 'storeHealthy').map((deed) => deed[2]) }
+  const forgetDeeds = (): void => void meter.deeds.splice(0)
+  return {
+    redis,
+    lines,
+    forgetDeeds,
+    states: () => meter.deeds.filter(([name]) => name === 'storeHealthy').map((deed) => deed[2]),
+  }
 }
 
 const isWell = ({ redis }: Connected, withinMs = 10_000): Promise<void> => until('Redis is used', redis.healthy, withinMs)
+
+setFlagsFromString('--expose-gc')
+const collect = runInNewContext('gc') as () => void
+
+function heldBytes(): number {
+  collect()
+  const { heapUsed, external } = process.memoryUsage()
+  return heapUsed + external
+}
 
 let written = 0
 /** Writes a key that nobody wrote before. */
@@ -282,6 +301,28 @@ describe('Cluster', { concurrency: 3 }, () => {
       )
     await until('a call is told', isTold)
   })
+})
+
+// Apart from the others, which run side by side and would be measured too.
+test('a burst at a silent node of a cluster, then 10,000 commands while all are dead: memory stays flat', async () => {
+  const set = await started(startCluster())
+  const connected = connectTo(set.target(), { prefix: '{sallyport}:' })
+  await isWell(connected)
+  const put = (): Promise<unknown> => write(connected).catch(() => {})
+  const before = heldBytes()
+  const assertFlat = (when: string): void => {
+    connected.forgetDeeds()
+    const grown = heldBytes() - before
+    assert.ok(grown < 5 * 1024 * 1024, `${grown} bytes more, ${when}`)
+  }
+  set.servers[1]?.pause()
+  await Promise.all(Array.from({ length: 5000 }, put))
+  await until('it is seen', () => !connected.redis.healthy(), 3000)
+  await pause(COMMAND_TIMEOUT_MS * 3)
+  assertFlat('after the burst')
+  await Promise.all(set.servers.map((server) => server.kill()))
+  for (let i = 0; i < 10_000; i++) await put()
+  assertFlat('dead')
 })
 
 describe('TLS', () => {
