@@ -43,23 +43,34 @@ const HEARTBEAT_MS = 1000
 const RECONNECT_FROM_MS = 50
 const RECONNECT_MAX_MS = 2000
 
+/** A write, so that a replica and a full server are seen as what they are: away. */
+const PULSE: RedisScript = { keys: 1, lua: "return redis.call('SET', KEYS[1], '1', 'PX', '60000')" }
+
 /**
- * Does once, on one key, what all other scripts do: a replica, a full server and one that denies our user a single command
- * are seen as what they are, and at once.
+ * For new connections, after a failure and while Redis is away: does once, on one key, what all other scripts do, so that one
+ * that denies our user a single command is seen at once. Leaves nothing behind.
  */
-const HEARTBEAT: RedisScript = {
+const CHECKUP: RedisScript = {
   keys: 1,
   lua: `
-    redis.call('SET', KEYS[1], redis.call('TIME')[1])
-    redis.call('GET', KEYS[1])
-    redis.call('DEL', KEYS[1])
-    redis.call('HSET', KEYS[1], 'beat', '1')
-    redis.call('HGET', KEYS[1], 'beat')
-    redis.call('HMGET', KEYS[1], 'beat')
-    redis.call('EXISTS', KEYS[1])
-    redis.call('HKEYS', KEYS[1])
-    redis.call('PERSIST', KEYS[1])
-    return redis.call('PEXPIRE', KEYS[1], '60000')`,
+    local key = KEYS[1]
+    redis.call('SET', key, redis.call('TIME')[1])
+    redis.call('GET', key)
+    redis.call('DEL', key)
+    redis.call('HSET', key, 'a', '1')
+    redis.call('HGET', key, 'a')
+    redis.call('HMGET', key, 'a')
+    redis.call('HKEYS', key)
+    redis.call('EXISTS', key)
+    redis.call('PERSIST', key)
+    redis.call('PEXPIRE', key, '60000')
+    redis.call('DEL', key)
+    redis.call('ZADD', key, '1', 'a')
+    redis.call('ZSCORE', key, 'a')
+    redis.call('ZCARD', key)
+    redis.call('ZRANGE', key, 0, -1)
+    redis.call('ZREMRANGEBYSCORE', key, '-inf', '0')
+    return redis.call('ZREM', key, 'a')`,
 }
 
 export function openRedis(options: RedisOptions, ports: RedisPorts): RedisConnection {
@@ -69,9 +80,9 @@ export function openRedis(options: RedisOptions, ports: RedisPorts): RedisConnec
   const backoff = createBackoff()
   const client = createRedisClient(target, prefix, { commandTimeoutMs, connectTimeoutMs, delay: backoff.next })
   const send = metered(createSender(client), ports)
-  const beats = createHeartbeat(ports.clock, async () => {
+  const beats = createHeartbeat(ports.clock, async (asked) => {
     try {
-      await send(HEARTBEAT, ['heartbeat'])
+      await send(asked || !health.healthy() ? CHECKUP : PULSE, ['heartbeat'])
       backoff.reset()
       health.answered()
     } catch (error) {
@@ -174,23 +185,23 @@ function watchDatabase(client: RedisClient): () => Error | null {
   return () => refusal
 }
 
-/** Beats each second, and when told to; never two at once. */
-function createHeartbeat(clock: Clock, beat: () => Promise<void>): { now(): void; end(): void } {
+/** Beats each second, and when asked to; never two at once. */
+function createHeartbeat(clock: Clock, beat: (asked: boolean) => Promise<void>): { now(): void; end(): void } {
   let ended = false
   let underWay: Promise<void> | null = null
   let stop = (): void => {}
-  const now = (): Promise<void> => {
-    underWay ??= (ended ? Promise.resolve() : beat()).finally(() => {
+  const begin = (asked: boolean): Promise<void> => {
+    underWay ??= (ended ? Promise.resolve() : beat(asked)).finally(() => {
       underWay = null
     })
     return underWay
   }
   const next = (): void => {
-    if (!ended) stop = clock.after(HEARTBEAT_MS, () => void now().then(next))
+    if (!ended) stop = clock.after(HEARTBEAT_MS, () => void begin(false).then(next))
   }
   next()
   return {
-    now: () => void now(),
+    now: () => void begin(true),
     end() {
       ended = true
       stop()

@@ -61,15 +61,22 @@ function tlsArguments(port: number, dir: string, { shows, wantsCertificate }: Re
 
 /** Starts servers one at a time, and stops all of them. */
 function createFleet(): { start(options: TestRedisOptions): Promise<TestRedis>; stop(): Promise<void> } {
-  const started: TestRedis[] = []
+  const starting: Promise<TestRedis>[] = []
   return {
-    async start(options) {
-      const server = await startRedis(options)
-      started.push(server)
+    start(options) {
+      const server = startRedis(options)
+      starting.push(server)
       return server
     },
     async stop() {
-      await Promise.all(started.map((server) => server.stop()))
+      await Promise.all(
+        starting.map((server) =>
+          server.then(
+            (started) => started.stop(),
+            () => {},
+          ),
+        ),
+      )
     },
   }
 }

@@ -46,14 +46,28 @@ export interface TestRedisOptions {
   readonly access?: Omit<RedisOptions, 'replyMapping'>
 }
 
-export async function startRedis({ args: given = [], config, access = {} }: TestRedisOptions = {}): Promise<TestRedis> {
+/** Between finding a free port and listening on it somebody else may take it: then another is tried. */
+export async function startRedis(options: TestRedisOptions = {}): Promise<TestRedis> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await startOnFreePort(options)
+    } catch (error) {
+      if (tries === 3) throw error
+    }
+  }
+}
+
+async function startOnFreePort({ args: given = [], config, access = {} }: TestRedisOptions): Promise<TestRedis> {
   const port = await freePort()
   const dir = mkdtempSync(join(tmpdir(), 'sallyport-redis-'))
   const args = typeof given === 'function' ? given({ port, dir }) : given
   const file = config ? [join(dir, 'redis.conf')] : []
   for (const path of file) writeFileSync(path, `${config?.join('\n')}\n`)
   const start = (): Promise<ChildProcess> => launch(port, [...file, ...ownArguments(port, dir), ...args])
-  let child = await start()
+  let child = await start().catch((error: unknown) => {
+    rmSync(dir, { recursive: true, force: true })
+    throw error
+  })
   const end = async (): Promise<void> => {
     if (child.exitCode !== null || child.signalCode !== null) return
     const exited = once(child, 'exit')

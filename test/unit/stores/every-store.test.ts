@@ -14,6 +14,7 @@ import { createMemoryIdempotency } from '../../../src/stores/memory-idempotency.
 import { createMemorySecrets } from '../../../src/stores/memory-secrets.ts'
 import { createMemoryValues } from '../../../src/stores/memory-values.ts'
 import { openRedis, type RedisConnection } from '../../../src/stores/redis.ts'
+import { createRedisBreakers } from '../../../src/stores/redis-breakers.ts'
 import { createRedisIdempotency } from '../../../src/stores/redis-idempotency.ts'
 import { createRedisSecrets } from '../../../src/stores/redis-secrets.ts'
 import { createRedisValues } from '../../../src/stores/redis-values.ts'
@@ -162,6 +163,15 @@ for (const [kind, make] of SECRETS)
       assert.deepEqual(await store.get('nobody'), { record: null, revision: 0 })
       assert.equal(await store.delete('nobody'), null)
     })
+  })
+
+for (const { kind } of KINDS)
+  test(`the replicas' breakers tell each other in ${kind}`, async () => {
+    const board = createRedisBreakers(connectionTo(kind))
+    const none = { tripped: [], wanted: [], recovered: [] }
+    await board.exchange({ replica: 'one', ...none, tripped: ['a'], wanted: ['b'], recovered: ['c'] })
+    const { live, votes, leases } = await board.exchange({ replica: 'two', ...none, wanted: ['b'] })
+    assert.deepEqual([live, votes.get('a'), leases.has('b')], [2, 1, false])
   })
 
 const VALUES: [string, () => KeyValueStore, (ms: number) => Promise<void>][] = [

