@@ -27,6 +27,8 @@ export interface CallRoutePorts {
   readonly isDraining: () => boolean
   /** Overloaded, where nothing more can be borne. */
   readonly overload: () => GatewayError | null
+  /** The same once a body of so many bytes has arrived. */
+  readonly overloadByBody: (bytes: number) => GatewayError | null
 }
 
 /** What an entrance does with a body that was admitted. Must see to the answer itself. */
@@ -68,7 +70,10 @@ export function createCallRoutes(options: CallRouteOptions, ports: CallRoutePort
     if (isOver(exchange)) return
     if (caller instanceof GatewayError) return refuse(exchange, caller)
     goOn(exchange, ports.isLeaving())
-    await serve(exchange, caller, await readBody(exchange, options.descriptorLimit))
+    const body = await readBody(exchange, options.descriptorLimit)
+    const refusal = ports.overloadByBody(body.length)
+    if (refusal) refuse(exchange, refusal)
+    else await serve(exchange, caller, body)
   }
 
   const entrance =

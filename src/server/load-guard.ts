@@ -17,6 +17,8 @@ export interface LoadGuardOptions {
 export interface LoadGuard {
   /** Overloaded, or null: go on. */
   refusal(): GatewayError | null
+  /** The same of one that was admitted on its head, now that so many bytes of it are here and are to become much more. */
+  refusalOfBody(bytes: number): GatewayError | null
   close(): void
 }
 
@@ -27,6 +29,8 @@ const WINDOW_MS = 100
 const SATURATED = 0.98
 /** A call is read, sent, answered in some pieces, and answered on: about so many turns of the loop. */
 const TURNS_OF_A_CALL = 4
+/** Bytes. Smaller ones are many before they matter, and the head of the next one is judged. */
+const LARGE_BODY = 64 * 1024
 const RETRY_AFTER_MS = 1000
 /** Once memory ran short, it must have fallen so far below its bound before calls are taken again. */
 const RELIEF = 0.05
@@ -57,11 +61,14 @@ export function createLoadGuard(
   let refused = 0
   let latest = 0
   let due = performance.now() + TICK_MS
+  const lookAtMemory = (): void => {
+    isShort = memoryShare() > (isShort ? memory - RELIEF : memory)
+  }
   const timer = setInterval(() => {
     const now = performance.now()
     latest = Math.max(latest, now - due)
     due = now + TICK_MS
-    isShort = memoryShare() > (isShort ? memory - RELIEF : memory)
+    lookAtMemory()
     if (!pace.isOver(now)) return
     loop.observe(Math.max(latest, pace.turnMs({ now, served: ended() - refused, peak })), peak)
     latest = 0
@@ -79,6 +86,11 @@ export function createLoadGuard(
       if (isShort) return refuse(short)
       if (!loop.admits(now)) return refuse(loop.limit === calls ? full : behind)
       return turn.lastsMs() > eventLoopDelayMs ? refuse(behind) : null
+    },
+    refusalOfBody(bytes) {
+      if (bytes < LARGE_BODY) return null
+      lookAtMemory() // many of them fit between two ticks, and what is understood holds several times its text
+      return isShort ? refuse(short) : null
     },
     close: () => clearInterval(timer),
   }

@@ -101,7 +101,10 @@ export function createServer(options: ServerOptions, ports: ServerPorts): HttpFa
   const overload = (): GatewayError | null => guard?.refusal() ?? null
   const routes = createCallRoutes(
     { descriptorLimit, answerMs, lingerMs },
-    { gateway, callers, isLeaving: () => leaving, isDraining: () => draining, overload },
+    {
+      ...{ gateway, callers, isLeaving: () => leaving, isDraining: () => draining, overload },
+      overloadByBody: (bytes) => guard?.refusalOfBody(bytes) ?? null,
+    },
   )
   const pages = createPages({
     ...{ routes, callers, openapi: ports.openapi, scrape: ports.scrape },

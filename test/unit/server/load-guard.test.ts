@@ -37,6 +37,15 @@ test('where memory runs out nothing is admitted until it has fallen well below t
   assert.equal(guard.refusal(), null)
 })
 
+test('a large body is judged by memory as it is when it has arrived, a small one is not', (t) => {
+  const { world, guard } = build(t)
+  world.memory = 0.81 // no tick since
+  assert.equal(guard.refusal(), null)
+  assert.equal(guard.refusalOfBody(1000), null)
+  assert.match(guard.refusalOfBody(100_000)?.message ?? '', /overload\.memory/)
+  assert.match(guard.refusal()?.message ?? '', /overload\.memory/)
+})
+
 function hold(ms: number): void {
   for (const until = performance.now() + ms; performance.now() < until; );
 }
