@@ -9,6 +9,7 @@ import type { Clock } from '../../../src/model/ports.ts'
 import type { RedisTarget } from '../../../src/model/redis-target.ts'
 import { openRedis, type RedisConnection } from '../../../src/stores/redis.ts'
 import { createRedisValues } from '../../../src/stores/redis-values.ts'
+import { startFaultProxy } from '../../lab/fault-proxy.ts'
 import { aMeter } from '../../support/builders.ts'
 import { type Certificates, certificates } from '../../support/certificates.ts'
 import { startRedis, type TestRedis } from '../../support/redis.ts'
@@ -195,6 +196,31 @@ describe('Sentinel', { concurrency: 4 }, () => {
     const target = set.target()
     const connected = connectTo({ ...target, sentinels: [{ host: '127.0.0.1', port: liar.port }, ...target.sentinels] })
     await untilTaken(connected)
+  })
+})
+
+describe('behind a NAT', { concurrency: 2 }, () => {
+  test('the primary that sentinels name is reached where natMap says', async () => {
+    const set = await started(startSentinelSet())
+    const primary = await set.primary()
+    const proxy = await startFaultProxy(primary)
+    closers.push(() => proxy.close())
+    await isWell(connectTo(set.target({ natMap: { [`127.0.0.1:${primary.port}`]: { host: '127.0.0.1', port: proxy.port } } })))
+    assert.ok(proxy.accepted > 0)
+  })
+
+  test('so are the nodes that a cluster tells', async () => {
+    const set = await started(startCluster())
+    const proxies = await Promise.all(set.servers.map((server) => startFaultProxy(server)))
+    for (const proxy of proxies) closers.push(() => proxy.close())
+    const reached = proxies.map(({ port }) => ({ host: '127.0.0.1', port }))
+    const natMap = Object.fromEntries(
+      set.servers.map(({ port }, i) => [`127.0.0.1:${port}`, reached[i] ?? { host: '', port: 0 }]),
+    )
+    const connected = connectTo(set.target({ seeds: reached.slice(0, 1), natMap }), { prefix: '{sallyport}:' })
+    await isWell(connected)
+    assert.equal(await write(connected), true)
+    assert.ok((proxies[1]?.accepted ?? 0) > 0, 'the owner of our slot, which is no seed')
   })
 })
 
