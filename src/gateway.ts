@@ -166,9 +166,12 @@ export function createGateway(ports: GatewayPorts): Gateway {
     trail.observe('quota', refusal.because)
   }
 
-  async function admitted(course: Course): Promise<Outcome> {
+  function admitted(course: Course): Promise<Outcome> {
+    return course.incoming.caller.quota === undefined ? carryOut(course) : withinQuota(course)
+  }
+
+  async function withinQuota(course: Course): Promise<Outcome> {
     const { caller } = course.incoming
-    if (caller.quota === undefined) return carryOut(course)
     try {
       await enter(course)
     } catch (thrown) {

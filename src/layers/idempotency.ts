@@ -8,6 +8,7 @@ import type { Descriptor } from '../model/descriptor.ts'
 import type { Dispatch, Layer } from '../model/dispatch.ts'
 import type { HopRequest } from '../model/hop.ts'
 import type { Clock, IdempotencyClaim, IdempotencyStore, Random } from '../model/ports.ts'
+import type { UpstreamResponse } from '../model/upstream-response.ts'
 import { wait } from '../model/wait.ts'
 import {
   type CallOutcome,
@@ -69,9 +70,7 @@ export function idempotency(ports: IdempotencyPorts): Layer {
     return call
   }
 
-  return (next) => async (request, context) => {
-    const given = context.descriptor.idempotencyKey
-    if (given === undefined) return next(request, context)
+  const once = async (next: Dispatch, request: HopRequest, context: CallContext, given: string): Promise<UpstreamResponse> => {
     const key = `${context.caller.name}:${given}`
     const print = fingerprint(request, context.descriptor)
     let known = calls.get(key)
@@ -85,6 +84,11 @@ export function idempotency(ports: IdempotencyPorts): Layer {
     if (known || ended.kind === 'remembered') return replayOutcome(ended.remembered, context.trail)
     if (ended.outcome.kind === 'error') throw ended.thrown
     return ended.outcome.response
+  }
+
+  return (next) => (request, context) => {
+    const { idempotencyKey } = context.descriptor
+    return idempotencyKey === undefined ? next(request, context) : once(next, request, context, idempotencyKey)
   }
 }
 
