@@ -191,6 +191,20 @@ const FLEET: Dashboard = {
           ],
         },
         {
+          title: 'Audit trail: how far sinks are behind',
+          description: 'Age of the oldest record that a sink (audit.sinks, audit.stream) does not have; 0 once it has all.',
+          unit: 's',
+          queries: [query('max by (sink, instance) (sallyport_audit_lag_seconds)', '{{sink}} {{instance}}')],
+        },
+        {
+          title: 'Audit trail: shipped, and batches not taken',
+          description: 'Records that sinks took, and batches that they did not; these are sent again.',
+          queries: [
+            query(`sum by (sink) (${rate('sallyport_audit_shipped_records_total')})`, '{{sink}} taken'),
+            query(`sum by (sink, outcome) (${rate('sallyport_audit_shipment_failures_total')})`, '{{sink}} {{outcome}}'),
+          ],
+        },
+        {
           title: 'Stored secrets: time left',
           description: 'Until the version that calls get ends; the ten nearest. Those without an end are not here.',
           unit: 's',

@@ -52,6 +52,7 @@ export async function startBusyGateway(): Promise<BusyGateway> {
       store: { redis: redis.url },
       dns: { servers: [names.server] },
       metrics: { public: true },
+      audit: { sinks: [{ name: 'siem', type: 'http', url: `${sick.origin}/in` }], stream: { maxRecords: 1000 } },
     },
     adapters: [
       loopbackAdapter('well', named, { sessions: true }),
