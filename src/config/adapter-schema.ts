@@ -108,6 +108,9 @@ const LIMITS = {
   whenSpent: choice('queue', 'reject').describe(
     'Tries for which the rate is spent, or the credential cooled down: queue: they wait where their turn comes before the deadline. reject: they are RateLimited at once.',
   ),
+  mode: choice('enforce', 'observe').describe(
+    'observe: tries that rate, concurrency or a 429 would make wait or refuse are let through, with a warning, and counted, logged and recorded.',
+  ),
   cooldown: flag().describe(
     'After a 429 that says for how long, all tries with the same credential wait so long, up to retry.retryAfterMax.',
   ),
@@ -225,7 +228,7 @@ export const DEFAULTS = section({
     .describe('The three clocks of a call.'),
   retry: offOr(BUILT_IN_RETRY).prefault({}).describe('When a try is repeated. off: as total 0.'),
   breaker: offOr(BUILT_IN_BREAKER).prefault({}).describe('The circuit breaker of each origin. off: none.'),
-  limits: section(filled(LIMITS, { whenSpent: 'queue', cooldown: true }))
+  limits: section(filled(LIMITS, { whenSpent: 'queue', mode: 'enforce', cooldown: true }))
     .prefault({})
     .describe('Limits towards one origin.'),
   pool: section(filled(POOL, { connections: 100, idle: '60s', http2: false }))

@@ -209,13 +209,13 @@ function resolvePool(own: AdapterWritten, defaults: DefaultsWritten): PoolPolicy
 
 function resolveLimits(own: AdapterWritten, defaults: DefaultsWritten, pool: PoolPolicy): LimitsPolicy {
   const limits = { ...defaults.limits, ...own.limits }
-  const { whenSpent, cooldown } = limits
+  const { whenSpent, mode, cooldown } = limits
   const concurrency = limits.concurrency ?? pool.connections
   const rate = limits.rate ?? null
   // A burst that `defaults` gives lowers whatever rate an adapter has; it never raises it.
   const burst = Math.min(limits.burst ?? Number.POSITIVE_INFINITY, rate?.count ?? 0)
   const queue = limits.queue ?? concurrency * 2
-  return { concurrency, queue, rate: rate === null ? null : { ...rate, burst }, whenSpent, cooldown }
+  return { concurrency, queue, rate: rate === null ? null : { ...rate, burst }, whenSpent, mode, cooldown }
 }
 
 function resolveProxy(proxy: AdapterWritten['proxy']): ProxyPolicy | null {

@@ -12,7 +12,13 @@ const COME_BACK_MS = 1000
 
 export function bulkhead(slots: Slots, ports: { readonly clock: Clock }): Layer {
   return (next) => async (request, context) => {
-    if (!slots.tryTake()) await queueUp(slots, request, context, ports.clock)
+    if (!slots.tryTake()) {
+      if (request.plan.adapter.limits.mode === 'observe') {
+        context.trail.observe('bulkhead', taken(request), 'wait or be refused')
+        return next(request, context)
+      }
+      await queueUp(slots, request, context, ports.clock)
+    }
     try {
       return await next(request, context)
     } finally {
@@ -62,6 +68,10 @@ function full({ url, plan }: HopRequest): GatewayError {
       `of adapter "${name}" for ${url.origin} are taken`,
     { retryAfter: COME_BACK_MS },
   )
+}
+
+function taken({ url, plan: { adapter } }: HopRequest): string {
+  return `all ${adapter.limits.concurrency} slots (limits.concurrency) of adapter "${adapter.name}" for ${url.origin} are taken`
 }
 
 function pushedOut({ url, plan }: HopRequest, { caller }: CallContext): GatewayError {

@@ -57,6 +57,7 @@ export function createCooldown(adapter: AdapterPolicy, ports: CooldownPorts): Co
     for (;;) {
       const held = cooldowns.none ? null : cooldowns.of(keyOf(request))
       if (held === null) return
+      if (limits.mode === 'observe') return context.trail.observe('cooldown', heldBecause(held, request), 'wait or be refused')
       const roomMs = context.deadline - clock.now() - held.leftMs
       if (limits.whenSpent === 'reject' || roomMs < 0) throw heldBack(held, request)
       const spreadMs = Math.min(held.leftMs * SPREAD, SPREAD_MAX_MS, roomMs)
@@ -77,7 +78,7 @@ export function createCooldown(adapter: AdapterPolicy, ports: CooldownPorts): Co
       }
     },
     door: (next) => async (request, context) => {
-      if (!cooldowns.none && cooldowns.of(keyOf(request)) !== null) throw goBack
+      if (limits.mode === 'enforce' && !cooldowns.none && cooldowns.of(keyOf(request)) !== null) throw goBack
       try {
         const response = await next(request, context)
         if (response.status === 429) learn(request, response)
@@ -105,15 +106,19 @@ async function waitOut(ms: number, request: HopRequest, context: CallContext, cl
   }
 }
 
-function heldBack({ leftMs, because }: { leftMs: number; because: string }, request: HopRequest): GatewayError {
-  const { adapter } = request.plan
-  const retryAfter = Math.ceil(leftMs)
-  const why = adapter.limits.whenSpent === 'reject' ? 'limits.whenSpent is reject' : 'that is after timeout.total'
-  return new GatewayError(
-    'RateLimited',
-    `${request.url.origin} answered 429 with ${because}, and limits.cooldown of adapter "${adapter.name}" holds ` +
-      `${nameOf(request)} back for another ${retryAfter} ms; ${why}`,
-    { retryAfter, rule: 'cooldown' },
+function heldBack(held: { leftMs: number; because: string }, request: HopRequest): GatewayError {
+  const { whenSpent } = request.plan.adapter.limits
+  const why = whenSpent === 'reject' ? 'limits.whenSpent is reject' : 'that is after timeout.total'
+  return new GatewayError('RateLimited', `${heldBecause(held, request)}; ${why}`, {
+    retryAfter: Math.ceil(held.leftMs),
+    rule: 'cooldown',
+  })
+}
+
+function heldBecause({ leftMs, because }: { leftMs: number; because: string }, request: HopRequest): string {
+  return (
+    `${request.url.origin} answered 429 with ${because}, and limits.cooldown of adapter "${request.plan.adapter.name}" holds ` +
+    `${nameOf(request)} back for another ${Math.ceil(leftMs)} ms`
   )
 }
 

@@ -13,8 +13,13 @@ export function rateLimit(bucket: TokenBucket | null, ports: { readonly clock: C
   const line = createLine(bucket, ports.clock)
   return (next) => async (request, context) => {
     if (!line.tryEnter()) {
-      refuseLateTurn(line.msUntilTurn(), request, context, ports.clock)
-      await standInLine(line, request, context, ports.clock)
+      const turnMs = line.msUntilTurn()
+      if (request.plan.adapter.limits.mode === 'observe') {
+        context.trail.observe('rate', spent(turnMs, request), 'wait or be refused')
+      } else {
+        refuseLateTurn(turnMs, request, context, ports.clock)
+        await standInLine(line, request, context, ports.clock)
+      }
     }
     return next(request, context)
   }
@@ -63,12 +68,12 @@ function createLine(bucket: TokenBucket, clock: Clock): Line {
 function refuseLateTurn(turnMs: number, request: HopRequest, context: CallContext, clock: Clock): void {
   const { whenSpent } = request.plan.adapter.limits
   if (whenSpent === 'queue' && clock.now() + turnMs <= context.deadline) return
-  throw new GatewayError(
-    'RateLimited',
-    `limits.rate of adapter "${request.plan.adapter.name}" is spent for ${request.url.origin}: ` +
-      `the next turn comes in ${turnMs} ms, ${whenSpent === 'queue' ? 'after timeout.total' : 'and limits.whenSpent is reject'}`,
-    { retryAfter: turnMs },
-  )
+  const why = whenSpent === 'queue' ? 'after timeout.total' : 'and limits.whenSpent is reject'
+  throw new GatewayError('RateLimited', `${spent(turnMs, request)}, ${why}`, { retryAfter: turnMs })
+}
+
+function spent(turnMs: number, { plan, url }: HopRequest): string {
+  return `limits.rate of adapter "${plan.adapter.name}" is spent for ${url.origin}: the next turn comes in ${turnMs} ms`
 }
 
 function standInLine(line: Line, request: HopRequest, context: CallContext, clock: Clock): Promise<void> {

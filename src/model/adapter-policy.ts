@@ -59,6 +59,8 @@ export interface LimitsPolicy {
   readonly rate: Rate | null
   /** Whoever finds the rate spent, or its credential cooled down, waits where its deadline allows, or never does. */
   readonly whenSpent: 'queue' | 'reject'
+  /** observe: what would wait or be refused is let through, and told. */
+  readonly mode: 'enforce' | 'observe'
   /** A 429 that says for how long holds every call with its credential back. */
   readonly cooldown: boolean
 }

@@ -8,7 +8,7 @@ export interface Trail {
   readonly attempts: Attempt[]
   readonly history: HistoryEntry[]
   readonly warnings: string[]
-  /** Rules that would have refused the call, had its caller not been observed only. */
+  /** Rules that would have refused or delayed the call, had its caller or the adapter's limits not been observed only. */
   readonly observed: RefusalRule[]
   /** Cookies set on the way, by name; the last value stands. */
   readonly cookies: Map<string, string>
@@ -36,8 +36,8 @@ export interface Trail {
   /** Hands the accumulated wait to the attempt that begins now. */
   takeWait(): { readonly waited: number; readonly because: WaitReason | null }
   warn(message: string): void
-  /** Takes note of a rule that would have refused the call, and warns of it. */
-  observe(rule: RefusalRule, because: string): void
+  /** Takes note of a rule that would have refused the call, and warns of it. `what` it would: default 'be refused'. */
+  observe(rule: RefusalRule, because: string, what?: string): void
   /** The greatest `sent` of all attempts. */
   sent(): Sent
 }
@@ -88,9 +88,9 @@ export function createTrail(): Trail {
     warn(message) {
       if (!warnings.includes(message)) warnings.push(message)
     },
-    observe(rule, because) {
+    observe(rule, because, what = 'be refused') {
       if (!observed.includes(rule)) observed.push(rule)
-      trail.warn(`would be refused: ${because}`)
+      trail.warn(`would ${what}: ${because}`)
     },
     sent() {
       return attempts.reduce<Sent>((most, attempt) => greaterSent(most, attempt.sent), 'no')

@@ -57,7 +57,7 @@ export const SERIES = {
   observedRefusals: {
     name: 'sallyport_observed_refusals_total',
     type: 'counter',
-    help: 'Calls let through that a rule would have refused, had their caller not been observed only (`callers[].observe`).',
+    help: 'Calls let through that a rule would have refused, had their caller not been observed only (`callers[].observe`), or that a limit would have refused or delayed (`limits.mode: observe`).',
     labels: ['rule'],
   },
   callerCalls: {

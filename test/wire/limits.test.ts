@@ -121,6 +121,34 @@ it('a try that would be rate limited past the deadline ends the retrying with Ra
   assert.equal(envelope.attempts.length, 1)
 })
 
+it('limits that are only observed let everything through, and tell of it', async (t) => {
+  const hold = createHold()
+  const { upstream, gateway } = await setRudeScene(t, {
+    adapter: { limits: { concurrency: 1, queue: 0, rate: '2/h', mode: 'observe' } },
+    upstream: {
+      behaviours: {
+        held: hold.behaviour,
+        limited: (socket) => void socket.write('HTTP/1.1 429 No\r\nRetry-After: 20\r\nContent-Length: 0\r\n\r\n'),
+      },
+    },
+  })
+  const first = gateway.call({ url: `${upstream.origin}/held` })
+  await until('the slot is taken', () => upstream.received.length === 1)
+  assert.equal((await gateway.call({ url: `${upstream.origin}/limited` })).envelope.status, 429)
+  const { envelope } = await gateway.call({ url: `${upstream.origin}/ok` })
+  assert.deepEqual([envelope.status, envelope.timings.queued, envelope.warnings.length], [200, 0, 3])
+  for (const [index, said] of [/answered 429 with Retry-After/, /limits\.rate of adapter "rude"/, /all 1 slots/].entries()) {
+    assert.match(envelope.warnings[index], /^would wait or be refused: /)
+    assert.match(envelope.warnings[index], said)
+  }
+  hold.release()
+  assert.deepEqual((await first).envelope.warnings, [])
+  const observed = gateway.audit().flatMap((record) => (record.kind === 'result' && record.observed ? [record.observed] : []))
+  assert.deepEqual(observed, [['bulkhead'], ['cooldown', 'rate', 'bulkhead']])
+  assert.match(await gateway.metrics(), /sallyport_observed_refusals_total\{rule="bulkhead"\} 2/)
+  await assertFreed(gateway, 'rude')
+})
+
 it("one caller's flood does not shut the queue to others, and they take turns", async (t) => {
   const hold = createHold()
   const callers = ['flood', 'quiet'].map((name) => ({

@@ -17,7 +17,14 @@ function view(over: Partial<PlanFacts>) {
 
 test('a call that would be sent is explained whole, its body included', () => {
   const adapter = anAdapter({
-    limits: { concurrency: 5, queue: 7, rate: { count: 5000, perMs: 3_600_000, burst: 10 }, whenSpent: 'queue', cooldown: true },
+    limits: {
+      concurrency: 5,
+      queue: 7,
+      rate: { count: 5000, perMs: 3_600_000, burst: 10 },
+      whenSpent: 'queue',
+      mode: 'enforce',
+      cooldown: true,
+    },
   })
   const { status, json } = view({
     request: { method: 'PUT', url: 'https://api.example.com/', headers: [['X-A', '1']], body: Buffer.from('hi') },
