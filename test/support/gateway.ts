@@ -78,6 +78,13 @@ function writeConfig(folder: string, { adapters, config }: TestGatewayOptions): 
   return file
 }
 
+/** What each file of the data folder holds, the embedded store's among them: a character a byte. */
+function filesUnder(folder: string): string[] {
+  return readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => readFileSync(join(entry.parentPath, entry.name), 'latin1'))
+}
+
 function parseJson(text: string): unknown {
   try {
     return JSON.parse(text)
@@ -175,7 +182,7 @@ export async function startGateway(options: TestGatewayOptions): Promise<TestGat
     async stop() {
       agent.destroy()
       await app.drain()
-      const everything = [...given, lines.join(''), auditText()].join('\n')
+      const everything = [...given, lines.join(''), auditText(), ...filesUnder(join(folder, 'data'))].join('\n')
       rmSync(folder, { recursive: true, force: true })
       assert.deepEqual(findCanaries(everything), [], 'a canary secret came out of the gateway')
     },

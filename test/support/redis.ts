@@ -1,4 +1,6 @@
-// A real Redis of a test's own: on a free loopback port, nothing on disk, ended by its pid alone.
+// A real Redis of a test's own: on a free loopback port, nothing on disk, ended by its pid alone. Whatever it holds when it ends
+// is scanned for the canary secret, as is all that a test gateway gave away.
+import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
@@ -8,6 +10,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Redis, type RedisOptions } from 'ioredis'
 import { parseRedisUrl, type RedisTarget } from '../../src/model/redis-target.ts'
+import { findCanaries } from './canary.ts'
+import { dumpRedis } from './redis-dump.ts'
 
 export interface TestRedis {
   readonly url: string
@@ -18,10 +22,11 @@ export interface TestRedis {
   /** Freezes it (SIGSTOP): it keeps its sockets and answers nothing. */
   pause(): void
   resume(): void
-  /** SIGKILL; the port stays this server's for `restart`. */
+  /** SIGKILL; the port stays this server's for `restart`. What it held is scanned, as at `stop`. */
   kill(): Promise<void>
   /** The same port, empty. */
   restart(): Promise<void>
+  /** Rejects, once it has ended, where a canary secret stood in a key or a value of it. */
   stop(): Promise<void>
   /** One command on a connection of its own. Rejects with Redis' own words. */
   command(...given: readonly (string | number)[]): Promise<unknown>
@@ -68,11 +73,19 @@ async function startOnFreePort({ args: given = [], config, access = {} }: TestRe
     rmSync(dir, { recursive: true, force: true })
     throw error
   })
+  let paused = false
+  const held = new Set<string>()
   const end = async (): Promise<void> => {
     if (child.exitCode !== null || child.signalCode !== null) return
-    const exited = once(child, 'exit')
-    child.kill('SIGKILL')
-    await exited
+    if (paused) child.kill('SIGCONT')
+    paused = false
+    try {
+      for (const needle of findCanaries(await dumpRedis({ ...access, port }))) held.add(needle)
+    } finally {
+      const exited = once(child, 'exit')
+      child.kill('SIGKILL')
+      await exited
+    }
   }
   return {
     url: `redis://127.0.0.1:${port}`,
@@ -81,8 +94,12 @@ async function startOnFreePort({ args: given = [], config, access = {} }: TestRe
     get pid() {
       return child.pid ?? 0
     },
-    pause: () => void child.kill('SIGSTOP'),
-    resume: () => void child.kill('SIGCONT'),
+    pause() {
+      paused = child.kill('SIGSTOP')
+    },
+    resume() {
+      paused = !child.kill('SIGCONT')
+    },
     kill: end,
     async restart() {
       await end()
@@ -91,6 +108,7 @@ async function startOnFreePort({ args: given = [], config, access = {} }: TestRe
     async stop() {
       await end()
       rmSync(dir, { recursive: true, force: true })
+      assert.deepEqual([...held], [], 'a canary secret stood in Redis')
     },
     command: (...given) => redisCommand({ ...access, port }, ...given),
   }

@@ -1,0 +1,66 @@
+// Everything that a Redis of a test holds, as text: each key and each value, a character a byte. For the canary scan.
+import { Redis, type RedisOptions } from 'ioredis'
+
+/** How each type is read whole. DUMP would give some of them compressed. */
+const READ: Readonly<Record<string, (key: Buffer) => readonly [string, ...(string | Buffer)[]]>> = {
+  string: (key) => ['GET', key],
+  hash: (key) => ['HGETALL', key],
+  list: (key) => ['LRANGE', key, '0', '-1'],
+  set: (key) => ['SMEMBERS', key],
+  zset: (key) => ['ZRANGE', key, '0', '-1'],
+  stream: (key) => ['XRANGE', key, '-', '+'],
+}
+
+/** Of every database; a sentinel has none. Throws where a key has a type that is not read here: nothing is passed over. */
+export async function dumpRedis(access: Omit<RedisOptions, 'replyMapping'>): Promise<string> {
+  const bounded = { lazyConnect: true, enableReadyCheck: false, retryStrategy: () => null, connectTimeout: 2000 }
+  const client = new Redis({ host: '127.0.0.1', ...bounded, commandTimeout: 5000, ...access, ...anyTls(access) })
+  client.on('error', () => {})
+  try {
+    await client.connect()
+    if (String(await client.call('INFO', 'server')).includes('redis_mode:sentinel')) return ''
+    // Of a cluster, also one that is down: a replica would send us to its primary.
+    await client.call('CONFIG', 'SET', 'cluster-allow-reads-when-down', 'yes')
+    await client.call('READONLY').catch(() => {})
+    const texts: string[] = []
+    for (const [, database = '0'] of String(await client.call('INFO', 'keyspace')).matchAll(/^db(\d+):/gm)) {
+      if (database !== '0') await client.call('SELECT', database)
+      texts.push(...(await readAll(client)))
+    }
+    return texts.join('\n')
+  } finally {
+    client.disconnect()
+  }
+}
+
+/** Some servers of the tests show a certificate that nobody takes. */
+function anyTls({ tls }: Pick<RedisOptions, 'tls'>): Pick<RedisOptions, 'tls'> {
+  return tls ? { tls: { ...tls, rejectUnauthorized: false } } : {}
+}
+
+async function readAll(client: Redis): Promise<string[]> {
+  const texts: string[] = []
+  let cursor = '0'
+  do {
+    const [next, keys] = (await client.callBuffer('SCAN', cursor, 'COUNT', '1000')) as [Buffer, Buffer[]]
+    for (const key of keys) texts.push(key.toString('latin1'), ...(await readOne(client, key)))
+    cursor = next.toString()
+  } while (cursor !== '0')
+  return texts
+}
+
+async function readOne(client: Redis, key: Buffer): Promise<string[]> {
+  const type = String(await client.call('TYPE', key))
+  if (type === 'none') return [] // it expired in between
+  const command = READ[type]
+  if (!command) throw new Error(`a Redis of a test holds a ${type}, which the canary scan cannot read`)
+  return flatten(await client.callBuffer(...command(key)))
+}
+
+function flatten(reply: unknown): string[] {
+  if (Buffer.isBuffer(reply)) return [reply.toString('latin1')]
+  if (reply instanceof Map) return [...reply.entries()].flatMap(flatten)
+  if (Array.isArray(reply)) return reply.flatMap(flatten)
+  if (typeof reply === 'object' && reply !== null) return Object.entries(reply).flatMap(flatten)
+  return [String(reply)]
+}
