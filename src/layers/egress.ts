@@ -34,19 +34,20 @@ function namedSecrets({ credential, tls }: HopPlan, { cert }: Descriptor): reado
 /** Where a caller's key to this gateway stands in what would go out; null: nowhere. */
 function findGatewayKey({ headers, plan }: HopRequest, keys: CallerKeys): string | null {
   for (const [name, value] of headers) if (keys.isKey(value)) return `the header ${name}`
-  return plan.credential.kind === 'given' && keys.isKey(givenSecret(plan.credential.auth)) ? '`auth`' : null
+  return plan.credential.kind === 'given' && partsOf(plan.credential.auth).some((part) => keys.isKey(part)) ? '`auth`' : null
 }
 
-function givenSecret(auth: Extract<CredentialChoice, { kind: 'given' }>['auth']): string {
+/** All that goes out of it: many APIs take a key in place of the user, without a password. */
+function partsOf(auth: Extract<CredentialChoice, { kind: 'given' }>['auth']): readonly string[] {
   switch (auth.type) {
     case 'basic':
     case 'digest':
-      return auth.password
+      return [auth.username, auth.password]
     case 'bearer':
-      return auth.token
+      return [auth.token]
     case 'header':
     case 'query':
-      return auth.value
+      return [auth.name, auth.value]
     default:
       return auth satisfies never
   }

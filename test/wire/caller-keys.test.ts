@@ -76,6 +76,10 @@ test('a stored key identifies in each of the headers, and is never forwarded, wh
     { headers: { 'X-Note': `my key is<${key}>` } },
     { headers: { Authorization: `Basic ${Buffer.from(`u:${key}`).toString('base64')}` } },
     { auth: { type: 'bearer', token: key } },
+    { auth: { type: 'basic', username: key, password: '' } },
+    { auth: { type: 'digest', username: key, password: 'x' } },
+    { auth: { type: 'query', name: key, value: 'x' } },
+    { url: url.replace('http://', `http://${key}:x@`) },
     { cookies: { key } },
   ]) {
     const { status, envelope } = await gateway.call({ url, ...leak }, withKey(FILE_KEY))
