@@ -11,17 +11,16 @@ const READ: Readonly<Record<string, (key: Buffer) => readonly [string, ...(strin
   stream: (key) => ['XRANGE', key, '-', '+'],
 }
 
-/** Of every database; a sentinel has none. Throws where a key has a type that is not read here: nothing is passed over. */
+/**
+ * Of every database; a sentinel has none, and a server that lets nobody in, or is still loading, is passed over. Throws where a key
+ * has a type that is not read here.
+ */
 export async function dumpRedis(access: Omit<RedisOptions, 'replyMapping'>): Promise<string> {
   const bounded = { lazyConnect: true, enableReadyCheck: false, retryStrategy: () => null, connectTimeout: 2000 }
   const client = new Redis({ host: '127.0.0.1', ...bounded, commandTimeout: 5000, ...access, ...anyTls(access) })
   client.on('error', () => {})
   try {
-    await client.connect()
-    if (String(await client.call('INFO', 'server')).includes('redis_mode:sentinel')) return ''
-    // Of a cluster, also one that is down: a replica would send us to its primary.
-    await client.call('CONFIG', 'SET', 'cluster-allow-reads-when-down', 'yes')
-    await client.call('READONLY').catch(() => {})
+    if (!(await letIn(client))) return ''
     const texts: string[] = []
     for (const [, database = '0'] of String(await client.call('INFO', 'keyspace')).matchAll(/^db(\d+):/gm)) {
       if (database !== '0') await client.call('SELECT', database)
@@ -30,6 +29,20 @@ export async function dumpRedis(access: Omit<RedisOptions, 'replyMapping'>): Pro
     return texts.join('\n')
   } finally {
     client.disconnect()
+  }
+}
+
+async function letIn(client: Redis): Promise<boolean> {
+  try {
+    await client.connect()
+    if (String(await client.call('INFO', 'server')).includes('redis_mode:sentinel')) return false
+    // Of a cluster that is down and a replica that lost its primary, too.
+    await client.call('CONFIG', 'SET', 'cluster-allow-reads-when-down', 'yes', 'replica-serve-stale-data', 'yes')
+    // A replica of a cluster would send us to its primary; any other server does not know it.
+    await client.call('READONLY').catch(() => {})
+    return true
+  } catch {
+    return false
   }
 }
 

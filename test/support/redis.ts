@@ -73,12 +73,11 @@ async function startOnFreePort({ args: given = [], config, access = {} }: TestRe
     rmSync(dir, { recursive: true, force: true })
     throw error
   })
-  let paused = false
+  const held = new Set<string>()
   const held = new Set<string>()
   const end = async (): Promise<void> => {
     if (child.exitCode !== null || child.signalCode !== null) return
-    if (paused) child.kill('SIGCONT')
-    paused = false
+    child.kill('SIGCONT')
     try {
       for (const needle of findCanaries(await dumpRedis({ ...access, port }))) held.add(needle)
     } finally {
@@ -94,12 +93,8 @@ async function startOnFreePort({ args: given = [], config, access = {} }: TestRe
     get pid() {
       return child.pid ?? 0
     },
-    pause() {
-      paused = child.kill('SIGSTOP')
-    },
-    resume() {
-      paused = !child.kill('SIGCONT')
-    },
+    pause: () => void child.kill('SIGSTOP'),
+    resume: () => void child.kill('SIGCONT'),
     kill: end,
     async restart() {
       await end()
