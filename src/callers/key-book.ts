@@ -38,6 +38,8 @@ export function createKeyBook({ keys, clock, log, staleForMs }: KeyBookPorts): K
   let version: number | null = null
   let loadedAt: number | null = null
   let fresh = false
+  /** The first question comes before the connection does, and its failure says nothing; the next one is told, once. */
+  let failures = 0
 
   const load = async (): Promise<void> => {
     const now = await keys.version()
@@ -61,8 +63,9 @@ export function createKeyBook({ keys, clock, log, staleForMs }: KeyBookPorts): K
       loadedAt = clock.now()
       fresh = true
     } catch (error) {
-      if (fresh || loadedAt === null)
+      if (fresh || (loadedAt === null && failures === 1))
         log.log('error', 'caller keys not followed', { because: reasonOf(error), afterMs: staleForMs })
+      failures++
       fresh = false
     }
   })

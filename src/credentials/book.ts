@@ -43,6 +43,8 @@ export function createSecretBook(ports: SecretBookPorts): SecretBook {
   const expiries = createExpiryWatch(log)
   let loadedAt: number | null = null
   let fresh = false
+  /** The first question comes before the connection does, and its failure says nothing; the next one is told, once. */
+  let failures = 0
 
   const rounds = createRounds(clock, REFRESH_MS, async () => {
     try {
@@ -51,7 +53,9 @@ export function createSecretBook(ports: SecretBookPorts): SecretBook {
       if (!fresh) log.log('info', 'secrets loaded', { count: follower.entries.size })
       fresh = true
     } catch (error) {
-      if (fresh || loadedAt === null) log.log('warn', 'secret store away', { because: reasonOf(error), afterMs: staleForMs })
+      if (fresh || (loadedAt === null && failures === 1))
+        log.log('warn', 'secret store away', { because: reasonOf(error), afterMs: staleForMs })
+      failures++
       fresh = false
     }
     expiries.look(follower.entries, clock.date())

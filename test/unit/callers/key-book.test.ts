@@ -109,6 +109,17 @@ describe('while the store is away', () => {
     await clock.advance(60_000)
     assert.equal(lines.filter((line) => line.includes('caller keys not followed')).length, 2, 'once a replica')
   })
+
+  test('it is logged once where it is away from the start, and not before the connection can be there', async () => {
+    const { clock, store, open, lines } = await twoReplicas()
+    await clock.advance(60_000)
+    store.away = true
+    open()
+    await settle()
+    assert.deepEqual(lines, [])
+    await clock.advance(60_000)
+    assert.equal(lines.filter((line) => line.includes('caller keys not followed')).length, 3, 'once a replica')
+  })
 })
 
 test('a call that comes before the first answer of the store waits for it', async () => {

@@ -212,13 +212,20 @@ describe('while the store is away', () => {
   })
 
   test('away from the start: unavailable at once, and found once it is there', async () => {
-    const { clock, open, put, state } = aBook()
+    const { clock, open, put, state, lines } = aBook()
     await put()
     state.away = true
     const book = open()
     await assert.rejects(async () => book.find('github', USE), type('CredentialUnavailable'))
     await settle()
     assert.throws(() => book.find('github', USE), type('CredentialUnavailable'))
+    assert.deepEqual(lines, [], 'the connection may only be on its way')
+    await clock.advance(60_000)
+    assert.deepEqual(
+      lines.map((line) => line.split(' {')[0]),
+      ['warn secret store away'],
+      'told once',
+    )
     state.away = false
     await clock.advance(1000)
     assert.equal(now(book.find('github', USE)).version, 1)
