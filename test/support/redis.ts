@@ -74,7 +74,6 @@ async function startOnFreePort({ args: given = [], config, access = {} }: TestRe
     throw error
   })
   const held = new Set<string>()
-  const held = new Set<string>()
   const end = async (): Promise<void> => {
     if (child.exitCode !== null || child.signalCode !== null) return
     child.kill('SIGCONT')
