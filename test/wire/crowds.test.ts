@@ -10,7 +10,7 @@ import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { residentBytes } from '../bench/measure.ts'
 import { KEY, type Server, startGateway } from '../bench/servers.ts'
-import { createRudeUpstream, type RudeUpstream, refusedPort } from '../support/rude-upstream.ts'
+import { createRudeUpstream, type RudeUpstream } from '../support/rude-upstream.ts'
 import { until } from '../support/wire.ts'
 
 const MIB = 1024 * 1024
