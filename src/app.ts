@@ -7,11 +7,11 @@ import { createRoutes } from './adapters/routes.ts'
 import { createTwinRoutes } from './adapters/twin-routes.ts'
 import { createAdministration } from './admin/administration.ts'
 import { type ConfigChange, describeChange } from './admin/config-change.ts'
-import { createLogLevel } from './admin/log-level.ts'
+import { createLogLevel, type LogLevelSwitch } from './admin/log-level.ts'
 import { createOperations } from './admin/operations.ts'
 import type { Reloaded } from './admin/process.ts'
 import { createSharedOverrides } from './admin/shared-overrides.ts'
-import { openAudit } from './audit/audit.ts'
+import { type Audit, openAudit } from './audit/audit.ts'
 import type { CallerAdministration } from './callers/administration.ts'
 import type { Callers } from './callers/callers.ts'
 import { createKeyFetch } from './callers/fetch-keys.ts'
@@ -41,7 +41,7 @@ import { redirect } from './layers/redirect.ts'
 import type { AdapterPolicy } from './model/adapter-policy.ts'
 import type { AuditSearch } from './model/audit-search.ts'
 import type { TokenPorts } from './model/credential-scheme.ts'
-import type { AuditLog, Clock, Routes } from './model/ports.ts'
+import type { AuditLog, Clock, LogLevel, Routes } from './model/ports.ts'
 import { VERSION } from './model/version.ts'
 import { callStack, rehearsalStack } from './pipeline.ts'
 import { isGlobalUnicast } from './policy/address-rules.ts'
@@ -62,7 +62,7 @@ import { buildStack, type StackPorts } from './stacks.ts'
 import { type Stores, untilConnected } from './stores/open-stores.ts'
 import { sealOutcomes, sealValues } from './stores/sealed.ts'
 import type { ProcessLogger } from './telemetry/logger.ts'
-import { createMetrics } from './telemetry/metrics.ts'
+import { createMetrics, type Metrics } from './telemetry/metrics.ts'
 import type { OpenTraces } from './telemetry/traces.ts'
 import { createOwnListeners } from './transport/own-listeners.ts'
 import { createPoster } from './transport/post.ts'
@@ -75,6 +75,9 @@ export interface App {
   reload(config: Config): ConfigChange
   /** Takes note, for metrics, of a configuration that could not be taken. */
   reloadRefused(): void
+  setLogLevel: LogLevelSwitch['set']
+  /** The metrics of this process, for whoever adds them up. */
+  samples: Metrics['samples']
   readonly secrets: SecretAdministration
   /** Stores a secret as the next version of its name. */
   provision(secret: NewSecret, terms?: Terms): Promise<number>
@@ -107,9 +110,19 @@ export interface AppPorts {
   readonly reload: () => Promise<Reloaded>
   /** null or absent: calls are not traced. */
   readonly traces?: OpenTraces | null
+  /** null or absent: this process has all that a machine has one of. */
+  readonly machine?: Machine | null
 }
 
-export function createApp(config: Config, { log, clock = systemClock, reload, traces }: AppPorts): App {
+/** What the workers of a machine have in common, as the primary answers it. */
+export interface Machine {
+  readonly audit: Audit
+  readonly scrape: Metrics['scrape']
+  /** What an operator set holds for the log of every worker. */
+  setLogLevel(level: LogLevel | null, by: string, forMs: number | null): void
+}
+
+export function createApp(config: Config, { log, clock = systemClock, reload, traces, machine = null }: AppPorts): App {
   const metrics = createMetrics({ version: VERSION })
   const tracer = traces?.({ clock, log, meter: metrics }) ?? null
   const keys = openKeyRing(config.store)
@@ -122,16 +135,17 @@ export function createApp(config: Config, { log, clock = systemClock, reload, tr
     { ring, lasting: keys !== null },
     { store: stores.secrets, values: stores.values, clock, log, texts: LASTING_TEXTS },
   )
-  const auditKeys = openAuditKeys(config, keys)
   const poster = createPoster()
-  const audit = openAudit(config.audit, {
-    ...{ dataDir: config.dataDir, keys: auditKeys, clock, random: Math.random, meter: metrics, log },
-    ...{
-      stdout: process.stdout,
-      post: poster.post,
-      stream: config.audit.stream && (stores.auditStream?.(config.audit.stream) ?? null),
-    },
-  })
+  const audit =
+    machine?.audit ??
+    openAudit(config.audit, {
+      ...{ dataDir: config.dataDir, keys: openAuditKeys(config, keys), clock, random: Math.random, meter: metrics, log },
+      ...{
+        stdout: process.stdout,
+        post: poster.post,
+        stream: config.audit.stream && (stores.auditStream?.(config.audit.stream) ?? null),
+      },
+    })
   metrics.watchSinks(audit.lags)
   const issuerKeys = createKeyFetch({ call: (incoming) => gateway.call(incoming) })
   const identities = openIdentities({
@@ -211,7 +225,8 @@ export function createApp(config: Config, { log, clock = systemClock, reload, tr
   const administration = createAdministration({
     ...{ audit, log, meter: metrics },
     operations: createOperations({
-      ...{ clock, logLevel, overrides: sharedOverrides, secrets: secretAdministration, callers: identities.administration },
+      logLevel: machine ? { ...logLevel, set: setEverywhere(logLevel.set, machine.setLogLevel) } : logLevel,
+      ...{ clock, overrides: sharedOverrides, secrets: secretAdministration, callers: identities.administration },
       config: () => snapshot.config,
       reload,
       samples: () => pool.samples(),
@@ -237,7 +252,7 @@ export function createApp(config: Config, { log, clock = systemClock, reload, tr
       readiness: () => readiness({ stores, secrets, identities, audit }),
       administration,
       openapi: () => buildOpenApi(VERSION),
-      scrape: metrics.scrape,
+      scrape: machine?.scrape ?? metrics.scrape,
     },
   )
   metrics.register('connections', () => face.connections())
@@ -271,6 +286,8 @@ export function createApp(config: Config, { log, clock = systemClock, reload, tr
       return describeChange(before, next)
     },
     reloadRefused: metrics.configRefused,
+    setLogLevel: logLevel.set,
+    samples: metrics.samples,
     secrets: secretAdministration,
     auditSearch: audit.search,
     provision: async (secret, terms) => (await secretAdministration.set(secret, terms)).version ?? 0,
@@ -354,4 +371,11 @@ function sameBundles(before: Config, next: Config): boolean {
     before.caBundles.size === next.caBundles.size &&
     [...before.caBundles].every(([name, pem]) => next.caBundles.get(name) === pem)
   )
+}
+
+function setEverywhere(here: LogLevelSwitch['set'], elsewhere: LogLevelSwitch['set']): LogLevelSwitch['set'] {
+  return (...set) => {
+    here(...set)
+    elsewhere(...set)
+  }
 }

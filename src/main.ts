@@ -10,9 +10,9 @@ const { env, stdin, stdout, stderr } = process
 let serving = false
 for (const stream of [stdout, stderr]) stream.on('error', readerGone)
 process.exitCode = await runCli(process.argv.slice(2), {
-  async serve(file) {
+  async serve(file, workers) {
     serving = true
-    await (await import('./serve.ts')).serve(file)
+    await (await import('./serve.ts')).serve(file, workers)
   },
   openStores: async (file) => (await import('./operate.ts')).openStoresOf(file),
   openTrail: async (from) => (await import('./operate.ts')).openTrailOf(from),

@@ -1,6 +1,6 @@
 // The command line: the gateway itself, calls through one, its configuration, secrets, callers and keys. Its sub-commands live in
 // files of their own; how a configuration becomes a gateway or stores is given by whoever calls it.
-import { Command, CommanderError } from 'commander'
+import { Command, CommanderError, InvalidArgumentError } from 'commander'
 import { addAuditCommands } from './audit-commands.ts'
 import { addCallCommand } from './call-command.ts'
 import { addCallerCommands } from './caller-commands.ts'
@@ -21,7 +21,8 @@ export async function runCli(argv: readonly string[], ports: CliPorts): Promise<
     .command('serve', { isDefault: true })
     .description('start the gateway (the default)')
     .option('--config <file>', 'the configuration file (default: SALLYPORT_CONFIG, else the built-in sample)')
-    .action(({ config }: { config?: string }) => ports.serve(config ?? null))
+    .option('--workers <n>', 'processes that serve, or auto: one a core (default: workers of the configuration, 1)', readWorkers)
+    .action(({ config, workers }: { config?: string; workers?: number | 'auto' }) => ports.serve(config ?? null, workers ?? null))
   addCallCommand(program, ports)
   addConfigCommands(program, ports)
   addSecretCommands(program, ports)
@@ -37,4 +38,10 @@ export async function runCli(argv: readonly string[], ports: CliPorts): Promise<
     ports.stderr.write(`sallyport: ${error instanceof Error ? error.message : 'unexpected fault'}\n`)
     return error instanceof CliError ? error.exitCode : 1
   }
+}
+
+function readWorkers(text: string): number | 'auto' {
+  if (text === 'auto') return text
+  if (!/^[1-9]\d?$/.test(text) || Number(text) > 64) throw new InvalidArgumentError('a number from 1 to 64, or auto')
+  return Number(text)
 }

@@ -29,8 +29,8 @@ export interface CliTrail extends Trail {
 }
 
 export interface CliPorts {
-  /** Starts the gateway; resolves once it listens. Rejects with a message for the operator. */
-  serve(configFile: string | null): Promise<void>
+  /** Starts the gateway; resolves once it listens. `workers` null: as configured. Rejects with a message for the operator. */
+  serve(configFile: string | null, workers: number | 'auto' | null): Promise<void>
   /** `configFile` as given by --config; null: the default. Rejects with a message for the operator. */
   openStores(configFile: string | null): Promise<CliStores>
   /** `dir`: the folder with the files; null: that of the installation. Rejects with a message for the operator. */

@@ -81,6 +81,8 @@ export interface Config {
   /** null: plain HTTP. */
   readonly listenPems: ListenPems | null
   /** Absolute path. */
+  /** Processes that serve; 1: this one. */
+  readonly workers: number
   readonly dataDir: string
   readonly dns: {
     /** `address:port` (IPv6 in brackets); empty: the system's own. */

@@ -1,5 +1,6 @@
 // A configuration file, read whole: YAML, the folder of adapters, CA bundles, the environment. Either everything is right, or
 // one ConfigError says all that is not.
+import { availableParallelism } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Config } from './config.ts'
@@ -149,6 +150,7 @@ async function readSurroundings(written: Written, path: string): Promise<Read> {
     auditKeyFile,
     checkpointFile,
     highWater,
+    cores: availableParallelism(),
     caBundles,
     listenPems: listen.pems,
     redisPems: redis.pems,

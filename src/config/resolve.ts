@@ -16,6 +16,8 @@ export interface Surroundings {
   readonly auditKeyFile: string | null
   readonly checkpointFile: string | null
   readonly highWater: string
+  /** What `workers: auto` comes to. */
+  readonly cores: number
   readonly caBundles: ReadonlyMap<string, string>
   readonly listenPems: ListenPems | null
   readonly redisPems: PemTexts
@@ -37,6 +39,7 @@ export function resolveConfig(written: Written, surroundings: Surroundings): Con
       tls: listen.tls ? { asksClient: listen.tls.clientCa !== undefined, requiresClient: listen.tls.requireClientCert } : null,
     },
     listenPems: surroundings.listenPems,
+    workers: written.workers === 'auto' ? surroundings.cores : written.workers,
     dataDir: surroundings.dataDir,
     dns: { servers: written.dns.servers },
     store: {

@@ -65,6 +65,14 @@ const LISTEN = section({
   ),
 })
 
+const WORKERS = field<number | 'auto'>(
+  (written) =>
+    written === 'auto' || (typeof written === 'number' && Number.isInteger(written) && written >= 1 && written <= 64)
+      ? { ok: true, value: written }
+      : { ok: false, fault: 'must be a number from 1 to 64, or auto' },
+  { anyOf: [{ type: 'integer', minimum: 1, maximum: 64 }, { const: 'auto' }], title: 'number or auto' },
+)
+
 const KEY_HASH = section({
   sha256: text('the SHA-256 of the key, 64 hexadecimal digits', (hex) => /^[0-9a-fA-F]{64}$/.test(hex)).describe(
     'SHA-256 of the key, in hexadecimal: the key itself is then nowhere in the file.',
@@ -186,6 +194,9 @@ const AUDIT_SINK = section({
 
 export const ROOT = section({
   listen: LISTEN.prefault({}).describe('Where callers connect, and what they may send.'),
+  workers: WORKERS.prefault(1).describe(
+    'Processes that serve, 1-64, or auto: one a core. More than 1 need a sealing key; limits and quotas are divided between them (docs/operations.md).',
+  ),
   dataDir: text('the path of a folder')
     .prefault('./data')
     .describe('Folder of the audit trail and the embedded store, from the working directory.'),

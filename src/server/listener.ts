@@ -1,4 +1,5 @@
 // Ports and sockets of the HTTP servers: opening, settings, closing. Knows nothing of what is served.
+import cluster from 'node:cluster'
 import { createServer, type ServerOptions as HttpSettings, type Server } from 'node:http'
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:https'
 import { type AddressInfo, isIPv4, type Socket } from 'node:net'
@@ -64,7 +65,7 @@ export function createListener(clocks: ServerClocks, tls: ListenerTls | null = n
     listen: (host, port) =>
       new Promise((resolve, reject) => {
         server.once('error', reject)
-        server.listen({ host, port, exclusive: true }, () => {
+        server.listen({ host, port, exclusive: !cluster.isWorker }, () => {
           server.off('error', reject)
           const { address, port } = server.address() as AddressInfo
           resolve({ address, port })

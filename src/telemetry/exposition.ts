@@ -1,5 +1,14 @@
 // What a scraper is given: the Prometheus text format, or OpenMetrics, which alone has exemplars, to one that asks for it.
-import { Counter, collectDefaultMetrics, Gauge, Histogram, type Metric, type OpenMetricsContentType, Registry } from 'prom-client'
+import {
+  Counter,
+  collectDefaultMetrics,
+  Gauge,
+  Histogram,
+  type Metric,
+  type OpenMetricsContentType,
+  type PrometheusContentType,
+  Registry,
+} from 'prom-client'
 import { type CounterCell, createCounterFamily, createHistogramFamily, type Family, type HistogramCell } from './cells.ts'
 import type { Series } from './series.ts'
 
@@ -11,6 +20,7 @@ export interface Exposition {
   counter(series: Series): Counter<string>
   gauge(series: Series): Gauge<string>
   histogram(series: Series): Histogram<string>
+  samples(): Promise<readonly MetricSamples[]>
   /** `accept`: the Accept header; absent: the Prometheus text format. */
   print(accept?: string): Promise<{ readonly contentType: string; readonly text: string }>
 }
@@ -46,11 +56,39 @@ export function createExposition(options: { readonly processMetrics: boolean; re
     gauge: (series) => add(new Gauge<string>(common(series)) as Gauge<string> & Printable),
     histogram: (series) =>
       add(new Histogram<string>({ ...common(series), buckets: [...(series.buckets ?? [])] }) as Histogram<string> & Printable),
+    samples: () => plain.getMetricsAsJSON() as Promise<readonly MetricSamples[]>,
     async print(accept = '') {
       const registry = wantsOpenMetrics(accept) ? open : plain
       return { contentType: registry.contentType, text: await registry.metrics() }
     },
   }
+}
+
+/** One metric with all its values. */
+export interface MetricSamples {
+  readonly name: string
+  readonly help: string
+  readonly type: unknown
+  readonly values: readonly {
+    readonly value: number
+    readonly labels: Readonly<Record<string, string | number>>
+    readonly metricName?: string
+  }[]
+}
+
+/** Samples as a page of their own. */
+export async function printSamples(
+  metrics: readonly MetricSamples[],
+  accept = '',
+): Promise<{ readonly contentType: string; readonly text: string }> {
+  const open = wantsOpenMetrics(accept)
+  const registry = new Registry<PrometheusContentType | OpenMetricsContentType>()
+  if (open) registry.setContentType(Registry.OPENMETRICS_CONTENT_TYPE)
+  for (const metric of metrics) {
+    const printable = { ...metric, get: async () => metric }
+    registry.registerMetric(asMetric(open ? inOpenMetrics(printable) : printable))
+  }
+  return { contentType: registry.contentType, text: await registry.metrics() }
 }
 
 /** What the client library's registry asks of a metric when it prints it. */

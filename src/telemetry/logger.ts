@@ -11,6 +11,8 @@ export interface LoggerOptions {
   readonly level: LogLevel | 'silent'
   /** For a person at a terminal; null: one JSON object a line. */
   readonly pretty: Pretty | null
+  /** Other processes write to the same standard output: each write is whole lines that a pipe takes in one piece. Default false. */
+  readonly shared?: boolean
   /** Default: standard output, written off the event loop; lines past 4 MiB of backlog are dropped rather than waited for. */
   readonly destination?: { write(line: string): unknown }
 }
@@ -34,6 +36,8 @@ const FIELDS: ReadonlySet<string> = new Set([
 const MAX_VALUE = 1024
 /** Lines are held until they are so many or 100 ms old: each write is a trip to another thread. */
 const FLUSH_BYTES = 32 * 1024
+/** Writes of up to so many bytes to one pipe do not mix (POSIX PIPE_BUF, Linux). */
+const PIPE_BYTES = 4096
 // C0, DEL, C1 and the Unicode line ends: what could end a line or drive a terminal.
 const CONTROL = /[\p{Cc}\u2028\u2029]/u
 const CONTROLS = /[\p{Cc}\u2028\u2029]/gu
@@ -80,7 +84,10 @@ function openDestination(options: LoggerOptions): { write(line: string): void; f
   // As bytes: what waits as one long string would be copied whole for every line that comes to it.
   const stdout = pino.destination({
     ...{ dest: 1, sync: false, contentMode: 'buffer' },
-    ...{ minLength: FLUSH_BYTES, maxWrite: 2 * FLUSH_BYTES, maxLength: 4 * 1024 * 1024, periodicFlush: 100 },
+    ...(options.shared
+      ? { minLength: PIPE_BYTES / 2, maxWrite: PIPE_BYTES }
+      : { minLength: FLUSH_BYTES, maxWrite: 2 * FLUSH_BYTES }),
+    ...{ maxLength: 4 * 1024 * 1024, periodicFlush: 100 },
   })
   stdout.on('error', () => {}) // a log that cannot be written has nowhere to say so, and must not end the process
   // Its type knows of strings alone.

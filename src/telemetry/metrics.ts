@@ -6,14 +6,18 @@ import { type AdapterSampler, createAdapterGauges } from './adapter-gauges.ts'
 import { createAuditSeries } from './audit-series.ts'
 import { createCallCells } from './call-cells.ts'
 import { type CredentialSampler, createCredentialGauges } from './credential-gauges.ts'
-import { createExposition, type Exposition } from './exposition.ts'
+import { createExposition, type Exposition, type MetricSamples } from './exposition.ts'
 import { SERIES } from './series.ts'
 
 export interface Metrics extends Meter {
   /** `accept`: the scraper's Accept header. */
   scrape(accept?: string): Promise<{ readonly contentType: string; readonly text: string }>
+  /** All of them, for whoever adds those of several processes. */
+  samples(): Promise<readonly MetricSamples[]>
+  /** Another worker takes the place of one that ended. */
+  workerReplaced(): void
   /** A gauge without labels, read at every scrape. A later sampler of the same name takes the place of the earlier. */
-  register(name: 'connections' | 'inFlight' | 'connectionsLimit', sampler: () => number): void
+  register(name: 'connections' | 'inFlight' | 'connectionsLimit' | 'workers', sampler: () => number): void
   /** How far the sinks of the audit trail are behind, read at every scrape. */
   watchSinks(sampler: () => Iterable<SinkSample>): void
   /** What operators set over breakers, read at every scrape. */
@@ -55,6 +59,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
   const cooldowns = counter(SERIES.cooldowns)
   const tlsFailures = counter(SERIES.tlsFailures)
   const sessionCalls = counter(SERIES.sessionCalls)
+  const workersReplaced = counter(SERIES.workersReplaced)
   const auditFailures = counter(SERIES.auditFailures)
   const spans = counter(SERIES.spans)
   const observedRefusals = counter(SERIES.observedRefusals)
@@ -66,6 +71,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
     connections: gauge(SERIES.connections),
     inFlight: gauge(SERIES.inFlight),
     connectionsLimit: gauge(SERIES.connectionsLimit),
+    workers: gauge(SERIES.workers),
   }
   const samplers = new Map<keyof typeof simple, () => number>()
   const setAdapterGauges = createAdapterGauges(exposition, label)
@@ -92,6 +98,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
     cooledDown: (adapter) => cooldowns.inc({ adapter: label(adapter) }),
     tlsFailed: (adapter, reason) => tlsFailures.inc({ adapter: label(adapter), reason }),
     sessionUsed: (outcome) => sessionCalls.inc({ outcome }),
+    workerReplaced: () => workersReplaced.inc(),
     auditFailed: () => auditFailures.inc(),
     spansExported: (count, failed) => spans.inc({ outcome: failed ? 'failed' : 'exported' }, count),
     auditShipped: auditSeries.auditShipped,
@@ -114,15 +121,23 @@ export function createMetrics(options: MetricsOptions): Metrics {
     watchOverrides(sampler) {
       overrideSampler = sampler
     },
+    samples() {
+      sample()
+      return exposition.samples()
+    },
     scrape(accept) {
-      for (const [name, sampler] of samplers) simple[name].set(sampler())
-      setAdapterGauges(adapterSampler)
-      overrides.reset()
-      for (const { adapter, state } of overrideSampler()) overrides.inc({ adapter: label(adapter), state })
-      setCredentialGauges(credentialSampler)
-      auditSeries.setLags(sinkSampler())
+      sample()
       return exposition.print(accept)
     },
+  }
+
+  function sample(): void {
+    for (const [name, sampler] of samplers) simple[name].set(sampler())
+    setAdapterGauges(adapterSampler)
+    overrides.reset()
+    for (const { adapter, state } of overrideSampler()) overrides.inc({ adapter: label(adapter), state })
+    setCredentialGauges(credentialSampler)
+    auditSeries.setLags(sinkSampler())
   }
 }
 

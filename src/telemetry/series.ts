@@ -348,6 +348,18 @@ export const SERIES = {
     help: "Callers' connections that may be open at once (listen.connections).",
     labels: [],
   },
+  workers: {
+    name: 'sallyport_workers',
+    type: 'gauge',
+    help: 'Worker processes that live; 0 where one process does everything.',
+    labels: [],
+  },
+  workersReplaced: {
+    name: 'sallyport_workers_replaced_total',
+    type: 'counter',
+    help: 'Worker processes that ended and were replaced.',
+    labels: [],
+  },
   configGeneration: {
     name: 'sallyport_config_generation',
     type: 'gauge',
