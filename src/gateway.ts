@@ -5,15 +5,18 @@ import { type BuiltEnvelope, buildEnvelope, type Outcome } from './envelope/buil
 import { buildFailure } from './envelope/failure-view.ts'
 import { buildPlanView } from './envelope/plan-view.ts'
 import { readBody } from './envelope/read-body.ts'
+import { recordBody } from './envelope/recorded-body.ts'
 import { GatewayError } from './errors/gateway-error.ts'
 import type { CallContext } from './model/call-context.ts'
 import type { Descriptor } from './model/descriptor.ts'
 import type { Dispatch } from './model/dispatch.ts'
 import type { Answer, Entrance, Gateway, IncomingCall } from './model/gateway-port.ts'
+import { getHeader } from './model/header-list.ts'
 import type { HopRequest } from './model/hop.ts'
 import { maskedView } from './model/outgoing-view.ts'
 import type {
   AuditLog,
+  AuditResult,
   CallLine,
   CallLog,
   CallTrace,
@@ -28,6 +31,7 @@ import type {
   Sessions,
 } from './model/ports.ts'
 import { createTrail, type Trail } from './model/trail.ts'
+import { headerValue } from './model/upstream-response.ts'
 import { unlessCancelled } from './model/wait.ts'
 import { faultOf } from './policy/classify.ts'
 import { callTimeoutMs, planHop } from './policy/plan-hop.ts'
@@ -301,6 +305,7 @@ export function createGateway(ports: GatewayPorts): Gateway {
       bytesOut,
       bytesIn,
       observed,
+      ...bodiesOf(trail, outcome),
     })
   }
 
@@ -417,6 +422,23 @@ function ownMs(totalMs: number, { attempts, queuedMs }: Trail): number {
   let own = totalMs - queuedMs
   for (const { elapsed } of attempts) own -= elapsed
   return Math.max(0, own)
+}
+
+/** As sent, masked, and as answered on the last hop; none where its adapter records none. */
+function bodiesOf({ bodyRules, outgoing, holdsSecret }: Trail, { response }: Outcome): Pick<AuditResult, 'bodies'> {
+  if (bodyRules === null) return {}
+  const { request: wantsRequest, response: wantsResponse } = bodyRules.bodies
+  if (!wantsRequest && !wantsResponse) return {}
+  const sent = { bytes: outgoing?.body ?? null, contentType: outgoing ? getHeader(outgoing.headers, 'content-type') : undefined }
+  const got = response
+    ? { bytes: response.body, contentType: headerValue(response.rawHeaders, 'content-type') }
+    : { bytes: null, contentType: undefined }
+  return {
+    bodies: {
+      ...(wantsRequest ? { request: recordBody({ ...sent, holdsSecret }, bodyRules) } : {}),
+      ...(wantsResponse ? { response: recordBody({ ...got, holdsSecret }, bodyRules) } : {}),
+    },
+  }
 }
 
 function warnAll(trail: Trail, warnings: readonly string[]): void {

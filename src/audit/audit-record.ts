@@ -1,5 +1,5 @@
 // Audit records as text: one JSON object a line. Pure. A record says who, what, where, with which credential and how it ended;
-// never a query value, a header or a body.
+// never a query value or a header, and a body only as envelope/recorded-body.ts made it.
 import type { AuditAct, AuditIntent, AuditResult } from '../model/ports.ts'
 
 export type AuditEntry =
@@ -32,8 +32,23 @@ function toLine(entry: AuditEntry, seq: number, at: string): Record<string, unkn
     const { id, caller, method, url, adapter, credential, tags } = entry.record
     return { seq, at, kind, id, caller, method, url: maskUrl(url), adapter, credential, tags }
   }
-  const { id, intent, caller, url, adapter, status, error, sent, credential, attempts, durationMs, bytesOut, bytesIn, observed } =
-    entry.record
+  const {
+    id,
+    intent,
+    caller,
+    url,
+    adapter,
+    status,
+    error,
+    sent,
+    credential,
+    attempts,
+    durationMs,
+    bytesOut,
+    bytesIn,
+    observed,
+    bodies,
+  } = entry.record
   const tries = attempts.map(({ hop, origin, address, status, error, sent, elapsed }) => {
     return { hop, origin, address, status, error, sent, elapsed }
   })
@@ -55,6 +70,7 @@ function toLine(entry: AuditEntry, seq: number, at: string): Record<string, unkn
     bytesOut,
     bytesIn,
     ...(observed ? { observed } : {}),
+    bodies,
   }
 }
 

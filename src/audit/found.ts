@@ -52,6 +52,6 @@ function toCall(
     ...{ credential: result?.credential ?? intent?.credential ?? null, tags: intent?.tags ?? {} },
     ...{ endedAt: result?.at ?? null, status: result?.status ?? null, error: result?.error ?? null, sent: result?.sent ?? null },
     ...{ attempts: result?.attempts ?? [], durationMs: result?.durationMs ?? null },
-    ...{ bytesOut: result?.bytesOut ?? null, bytesIn: result?.bytesIn ?? null },
+    ...{ bytesOut: result?.bytesOut ?? null, bytesIn: result?.bytesIn ?? null, bodies: result?.bodies ?? null },
   }
 }

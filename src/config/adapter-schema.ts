@@ -3,6 +3,7 @@
 import { isIP } from 'node:net'
 import { z } from 'zod'
 import { isPointer, pathFault, textFault } from '../credentials/placement.ts'
+import { type JsonPath, parseJsonPath } from '../model/json-path.ts'
 import { parseMount } from '../model/mount.ts'
 import { choice, duration, field, flag, integer, name, OFF, offOr, percent, rate, section, size, text } from './fields.ts'
 import { isHeaderName, isHeaderValue, isMethod, isToken } from './http-syntax.ts'
@@ -122,9 +123,32 @@ const POOL = {
   http2: flag().describe('Offer HTTP/2 to the upstream.'),
 }
 
+const contentType = () =>
+  text('a content type such as application/json or text/*', (written) => /^[\w!#$&^.+*-]+\/[\w!#$&^.+*-]+$/.test(written))
+
+const JSON_PATH = field<JsonPath>((written) => parseJsonPath(typeof written === 'string' ? written : ''), {
+  type: 'string',
+  title: 'JSON path',
+  examples: ['$.card.number', '$..password'],
+})
+
 const AUDIT = {
-  bodies: flag().describe('Record request and response bodies in the audit trail.'),
-  redact: listOf(text('the name of a field'), '[password]').describe('Fields of recorded bodies whose values are masked.'),
+  bodies: z
+    .union([
+      flag().transform((both) => ({ request: both, response: both })),
+      section({
+        request: flag().prefault(false).describe('Of the last hop as it was sent, with every credential masked.'),
+        response: flag().prefault(false).describe('Of the last answer, decoded.'),
+      }),
+    ])
+    .describe(
+      'Record bodies in the audit trail: true for both, or a mapping. One that holds the credential of its call is left out.',
+    ),
+  bodySize: size().describe('So much of a body is recorded.'),
+  contentTypes: listOf(contentType(), '[application/json, text/*]').describe('Bodies of other content types are left out.'),
+  redact: listOf(JSON_PATH, '["$.card.number"]').describe(
+    'Fields of recorded JSON whose values are masked: names, indexes, [*] and .. of RFC 9535. JSON that cannot be read, or of more than 1 MiB, is then left out.',
+  ),
 }
 
 const FOLLOW = choice('follow', 'same-origin', 'none').describe(
@@ -241,7 +265,9 @@ export const DEFAULTS = section({
     .union([NO_REDIRECTS, REDIRECTS_WORD, section(filled(REDIRECTS, { follow: 'follow', drop: [] }))])
     .prefault('follow')
     .describe('What happens to redirects: follow, same-origin or none, or a mapping.'),
-  audit: section(filled(AUDIT, { bodies: false, redact: [] }))
+  audit: section(
+    filled(AUDIT, { bodies: false, bodySize: '16KiB', contentTypes: ['application/json', 'application/*+json'], redact: [] }),
+  )
     .prefault({})
     .describe('What of a call is recorded beside the two audit records.'),
   ...filled(SHARED, {

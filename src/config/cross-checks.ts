@@ -141,10 +141,5 @@ function openMetrics({ config }: Facts): Objection[] {
 /** Keys of the file's format that this version does nothing with: better refused than silently without effect. */
 function notBuilt({ config }: Facts): Objection[] {
   const message = 'is not available in this version; leave it out'
-  return [
-    ...config.adapters.flatMap(({ tunnel }, index) => (tunnel ? [{ path: ['adapters', index, 'tunnel'], message }] : [])),
-    ...config.adapters.flatMap(({ audit }, index) =>
-      audit.bodies ? [{ path: ['adapters', index, 'audit', 'bodies'], message }] : [],
-    ),
-  ]
+  return [...config.adapters.flatMap(({ tunnel }, index) => (tunnel ? [{ path: ['adapters', index, 'tunnel'], message }] : []))]
 }

@@ -1,6 +1,14 @@
 // What a file wrote, completed: adapters from their defaults, keys of callers hashed. Pure but for hashing; judges nothing.
 import { createHash } from 'node:crypto'
-import type { AdapterPolicy, BreakerPolicy, LimitsPolicy, PoolPolicy, ProxyPolicy, RetryPolicy } from '../model/adapter-policy.ts'
+import type {
+  AdapterPolicy,
+  AuditPolicy,
+  BreakerPolicy,
+  LimitsPolicy,
+  PoolPolicy,
+  ProxyPolicy,
+  RetryPolicy,
+} from '../model/adapter-policy.ts'
 import type { Grant, Quota } from '../model/caller.ts'
 import { type AdapterWritten, BUILT_IN_BREAKER, BUILT_IN_RETRY, type DefaultsWritten } from './adapter-schema.ts'
 import type { Config, ConfiguredCaller, ListenPems } from './config.ts'
@@ -158,7 +166,7 @@ export function resolveAdapter(own: AdapterWritten, defaults: DefaultsWritten, i
     idempotencyTtlMs: own.idempotencyTtl ?? idempotencyTtlMs,
     sessions: own.sessions ?? defaults.sessions,
     tunnel: own.tunnel,
-    audit: { ...defaults.audit, ...own.audit },
+    audit: resolveBodies(own, defaults),
   }
 }
 
@@ -219,6 +227,11 @@ function resolveLimits(own: AdapterWritten, defaults: DefaultsWritten, pool: Poo
   const burst = Math.min(limits.burst ?? Number.POSITIVE_INFINITY, rate?.count ?? 0)
   const queue = limits.queue ?? concurrency * 2
   return { concurrency, queue, rate: rate === null ? null : { ...rate, burst }, whenSpent, mode, cooldown }
+}
+
+function resolveBodies(own: AdapterWritten, defaults: DefaultsWritten): AuditPolicy {
+  const { bodies, bodySize, contentTypes, redact } = { ...defaults.audit, ...own.audit }
+  return { bodies, bodyBytes: bodySize, contentTypes: contentTypes.map((type) => type.toLowerCase()), redact }
 }
 
 function resolveProxy(proxy: AdapterWritten['proxy']): ProxyPolicy | null {

@@ -18,6 +18,7 @@ import type { CredentialChoice, HopRequest } from '../model/hop.ts'
 import { inOnePiece } from '../model/one-piece.ts'
 import { maskedView, withQueryPair } from '../model/outgoing-view.ts'
 import type { Secret, SecretScheme, SecretUse, SecretVersions } from '../model/ports.ts'
+import { secretDetector } from '../model/secret-traces.ts'
 import { headerValues, type UpstreamResponse } from '../model/upstream-response.ts'
 import { unlessCancelled } from '../model/wait.ts'
 
@@ -87,6 +88,7 @@ export function credentials({ secrets, schemes, tokens, openPool }: CredentialPo
     if (obtained) await obtained
     const injection = credential.inject(request)
     if (injection.member !== undefined && secret !== null) context.trail.credential = nameOf(secret, injection.member)
+    watchBodies(request, { injection, secret }, context)
     try {
       const response = await cleaned(send(request, injection, next, context), credential, request)
       return response.status === 429 && injection.member !== undefined ? { ...response, keyOfPool: true } : response
@@ -124,6 +126,7 @@ export function credentials({ secrets, schemes, tokens, openPool }: CredentialPo
     const choice = request.plan.credential
     if (choice.kind === 'none') {
       context.trail.outgoing = maskedView(request)
+      context.trail.bodyRules = request.plan.adapter.audit
       return next(request, context)
     }
     if (choice.kind === 'given') return attach(openGiven(choice.auth), withoutCallersOwn(request, context), next, context)
@@ -145,6 +148,24 @@ const useOf = (request: HopRequest, context: CallContext): SecretUse => ({
   origin: request.url.origin,
   caller: context.caller.name,
 })
+
+/** Bodies that are recorded must not hold what was attached on the way to them, on this hop or an earlier one. */
+function watchBodies(
+  { plan }: HopRequest,
+  { injection, secret }: { readonly injection: Injection; readonly secret: Secret | null },
+  { trail }: CallContext,
+): void {
+  const { audit } = plan.adapter
+  trail.bodyRules = audit
+  if (!audit.bodies.request && !audit.bodies.response) return
+  const before = trail.holdsSecret
+  const sent = [...injection.headers.map(({ value }) => value), injection.query?.value ?? '']
+  const parts = sent.flatMap((value) => [value, value.slice(value.indexOf(' ') + 1)])
+  const stored =
+    secret === null ? [] : [secret.values, ...(secret.pool?.members ?? [])].flatMap((values) => Object.values(values))
+  const now = secretDetector([...parts, ...stored])
+  trail.holdsSecret = before === null ? now : (text) => before(text) || now(text)
+}
 
 function send(request: HopRequest, injection: Injection, next: Dispatch, context: CallContext): Promise<UpstreamResponse> {
   const attached = injection === NO_INJECTION ? request : withInjection(request, injection)

@@ -1,5 +1,7 @@
 // Every knob of one adapter, typed, units resolved: ms, bytes, ratios 0-1. Made by config/, trusted everywhere else.
+
 import type { HeaderPair } from './header-list.ts'
+import type { JsonPath } from './json-path.ts'
 
 export interface TimeoutPolicy {
   readonly connectMs: number
@@ -106,8 +108,13 @@ export interface EgressPolicy {
 }
 
 export interface AuditPolicy {
-  readonly bodies: boolean
-  readonly redact: readonly string[]
+  readonly bodies: { readonly request: boolean; readonly response: boolean }
+  /** So much of a body is recorded. */
+  readonly bodyBytes: number
+  /** Lower case, `*` for any characters. */
+  readonly contentTypes: readonly string[]
+  /** Masked in JSON. */
+  readonly redact: readonly JsonPath[]
 }
 
 /**

@@ -18,7 +18,7 @@ const COLUMNS = [
     'status',
     'error',
   ],
-  ...['sent', 'attempts', 'durationMs', 'bytesOut', 'bytesIn', 'via', 'act', 'subject', 'phase', 'detail', 'note'],
+  ...['sent', 'attempts', 'durationMs', 'bytesOut', 'bytesIn', 'bodies', 'via', 'act', 'subject', 'phase', 'detail', 'note'],
 ] as const
 
 /** With its line end, as each row. */

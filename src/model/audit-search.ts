@@ -1,5 +1,5 @@
 // What may be asked of the audit trail, and what it answers. Behind the port stands audit/; nothing here knows files.
-import type { AuditAct, AuditIntent, AuditResult } from './ports.ts'
+import type { AuditAct, AuditIntent, AuditResult, RecordedBodies } from './ports.ts'
 
 /** All that is given has to hold; nothing given: everything. */
 export interface AuditQuery {
@@ -65,6 +65,8 @@ export interface AuditCall extends Place {
   readonly durationMs: number | null
   readonly bytesOut: number | null
   readonly bytesIn: number | null
+  /** Where the adapter has them recorded. */
+  readonly bodies: RecordedBodies | null
 }
 
 export interface AuditActFound extends Place, Omit<AuditAct, 'id'> {

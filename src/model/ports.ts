@@ -157,6 +157,19 @@ export interface AuditResult {
   readonly bytesIn: number
   /** Rules that would have refused it, had its caller not been observed only. Absent or null: none. */
   readonly observed?: readonly RefusalRule[] | null
+  /** Of the last hop, where its adapter has bodies recorded; absent: it has not. */
+  readonly bodies?: RecordedBodies
+}
+
+/** `bytes`: of the body as it was. */
+export type RecordedBody =
+  | { readonly bytes: number; readonly text: string; readonly cut?: true }
+  | { readonly bytes: number; readonly omitted: string }
+
+/** null: there was none; absent: it is not recorded. */
+export interface RecordedBodies {
+  readonly request?: RecordedBody | null
+  readonly response?: RecordedBody | null
 }
 
 /** Something that an operator did, or tried to do. */

@@ -1,8 +1,11 @@
 // The call's ledger: append-only, read by the envelope, audit, log and metrics. Layers write what they saw; nobody reads
 // it to decide.
+
 import type { Sent } from '../errors/gateway-error.ts'
 import type { RefusalRule } from '../errors/refusal-rules.ts'
+import type { AuditPolicy } from './adapter-policy.ts'
 import type { Attempt, BreakerState, HistoryEntry, OutgoingView, Wait, WaitReason } from './envelope.ts'
+import type { HoldsSecret } from './secret-traces.ts'
 
 export interface Trail {
   readonly attempts: Attempt[]
@@ -20,6 +23,10 @@ export interface Trail {
   outgoing: OutgoingView | null
   /** Name and version of the credential attached last, such as `github-token@3`; null: none. */
   credential: string | null
+  /** What of the last hop's bodies is recorded; null: nothing was sent. */
+  bodyRules: AuditPolicy | null
+  /** Whether a text holds a credential that was attached on the way; null: none was, or no bodies are recorded. */
+  holdsSecret: HoldsSecret | null
   notRetried: string | null
   breaker: BreakerState | null
   cache: 'hit' | 'miss' | 'revalidated' | 'bypass' | null
@@ -65,6 +72,8 @@ export function createTrail(): Trail {
     adapter: null,
     outgoing: null,
     credential: null,
+    bodyRules: null,
+    holdsSecret: null,
     notRetried: null,
     breaker: null,
     cache: null,

@@ -41,7 +41,7 @@ test('a call is found as one: its intent, completed by its result', async (t) =>
           },
           ...{ method: 'POST', url: 'https://api.example.com/p', adapter: 'api', credential: 'token@3', tags: { team: 'x' } },
           ...{ endedAt: new Date(time.now).toISOString(), status: 200, error: null, sent: 'yes', attempts, durationMs: 25 },
-          ...{ bytesOut: 1, bytesIn: 2 },
+          ...{ bytesOut: 1, bytesIn: 2, bodies: null },
         },
       ],
       null,

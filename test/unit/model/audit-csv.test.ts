@@ -16,6 +16,7 @@ const call = (over: Partial<AuditCall> = {}): AuditCall => ({
     attempts: [],
     durationMs: 1.5,
     bytesOut: 0,
+    bodies: null,
     bytesIn: 2,
   },
   ...over,
