@@ -2,7 +2,7 @@
 // hand (rival.ts). Short rounds take turns, so that whatever else the machine does meets all alike. No test asserts a figure.
 //   npm run bench [-- --short | --case NAME | --ladder] [--rounds N]
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { cpus, tmpdir } from 'node:os'
+import { cpus, loadavg, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { startRedis } from '../support/redis.ts'
@@ -240,6 +240,8 @@ function write(rows: readonly Row[], rounds: number): void {
     node: process.version,
     cpu: cpus()[0]?.model,
     cores: cpus().length,
+    // Over the last minute; what is above 1 or 2 came from others.
+    load: Math.round((loadavg()[0] ?? 0) * 10) / 10,
     at: new Date().toISOString().slice(0, 10),
   }
   writeFileSync(join(ROOT, 'docs', 'benchmark.json'), `${JSON.stringify({ machine, rounds, rows }, null, 2)}\n`)
