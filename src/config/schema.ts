@@ -272,7 +272,7 @@ export const ROOT = section({
   overload: section({
     calls: integer(1, 1_000_000).prefault(5000).describe("Callers' requests under way at once; further ones are Overloaded."),
     eventLoopDelay: duration()
-      .prefault('100ms')
+      .prefault('250ms')
       .describe('Where the event loop stays later than this, fewer requests are taken until it keeps up again.'),
     memory: percent()
       .prefault('85%')
