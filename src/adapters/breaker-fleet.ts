@@ -6,6 +6,10 @@ import { isQuorum } from '../policy/quorum.ts'
 
 /** Half of the second within which replicas follow each other; the store's own answer takes the rest. */
 const ROUND_MS = 500
+/** As long as a replica counts as alive; after the store was away they come back one by one, and half of the first three is no quorum. */
+const LIVE_ROUNDS = 4
+/** What one replica tells in a round, so that an outage of everything costs the store no more; the same ones everywhere, by name. */
+const MOST_TOLD = 200
 const ALONE: FleetSeat = { mayProbe: () => true, recovered() {}, leave() {} }
 
 interface Seated {
@@ -28,31 +32,38 @@ export function createBreakerFleet({
   const seats = new Map<string, Seated>()
   let recovered: string[] = []
   let news: BreakerNews | null = null
+  let lately: number[] = []
   let stopTimer = (): void => {}
   let closed = false
 
-  const isFleetOpen = (key: string): boolean => news !== null && isQuorum(news.votes.get(key) ?? 0, news.live)
+  const isFleetOpen = (key: string): boolean => news !== null && isQuorum(news.votes.get(key) ?? 0, Math.max(...lately))
 
   const round = async (): Promise<void> => {
     const told = recovered
     recovered = []
     const keysOf = (holds: (member: FleetMember) => boolean): string[] =>
-      [...seats].filter(([, { member }]) => holds(member)).map(([key]) => key)
+      [...seats]
+        .filter(([, { member }]) => holds(member))
+        .map(([key]) => key)
+        .sort()
+        .slice(0, MOST_TOLD)
     try {
       const tripped = keysOf((member) => member.tripped())
       const wanted = keysOf((member) => member.wantsProbe())
       news = await board.exchange({ replica, tripped, wanted, recovered: told })
-      for (const [key, seated] of seats) follow(key, seated, news)
+      lately = [...lately, news.live].slice(-LIVE_ROUNDS)
+      for (const [key, seated] of seats) follow(key, seated, news, told.includes(key))
     } catch {
       news = null // the store says by itself that it is away
       recovered = [...told, ...recovered]
     }
   }
-  const follow = (key: string, seated: Seated, { recovered: recoveries }: BreakerNews): void => {
+  /** `own`: the recovery was told by this replica, whose breaker may have tripped anew since. */
+  const follow = (key: string, seated: Seated, { recovered: recoveries }: BreakerNews, own: boolean): void => {
     const at = recoveries.get(key) ?? 0
     const isNew = seated.heardOf !== null && at > seated.heardOf
     seated.heardOf = at
-    if (isNew) seated.member.close()
+    if (isNew && !own) seated.member.close()
     else if (isFleetOpen(key)) seated.member.open()
   }
   const next = (): void => {

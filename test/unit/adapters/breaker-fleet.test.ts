@@ -154,6 +154,54 @@ test('replicas that are gone count no more', async () => {
   assert.equal(states()[2], 'open', 'two of three are')
 })
 
+test('when the store is back, two sick replicas are no quorum only because the others have not yet come back', async () => {
+  const { board, advance, states, trip } = build(5)
+  await advance(HEARD_MS)
+  await trip(0, 1)
+  board.away = true
+  await advance(3000)
+  board.away = false
+  await advance(HEARD_MS)
+  assert.deepEqual(states(), ['open', 'open', 'closed', 'closed', 'closed'])
+})
+
+test('a breaker that trips anew before its recovery was told stays open', async () => {
+  const { replicas, advance, states, trip } = build(2)
+  await advance(HEARD_MS)
+  await trip(0, 1)
+  await advance(OPEN_FOR_MS + HEARD_MS)
+  for (const replica of replicas) await replica.call(503)
+  await advance(HEARD_MS)
+  const probed = (await replicas[0]?.call(200)) ? 0 : 1
+  if (probed === 1) assert.equal(await replicas[1]?.call(200), true)
+  await trip(probed)
+  assert.equal(states()[probed], 'open')
+  await advance(HEARD_MS)
+  assert.equal(states()[probed], 'open')
+})
+
+test('an outage of everything is told in part, and the same part by every replica', async () => {
+  const clock = createFakeClock()
+  const told: (readonly string[])[] = []
+  const board = {
+    async exchange({ tripped }: { readonly tripped: readonly string[] }) {
+      told.push(tripped)
+      return { live: 2, votes: new Map(), leases: new Set<string>(), recovered: new Map() }
+    },
+  }
+  const member = { tripped: () => true, wantsProbe: () => false, open() {}, close() {} }
+  const origins = Array.from({ length: 3000 }, (_, index) => `https://h${index}.test`)
+  for (const [replica, order] of [origins, origins.toReversed()].entries()) {
+    const fleet = createBreakerFleet({ board, clock, replica: `r${replica}` })
+    for (const origin of order) fleet.join('a', origin, member)
+    await clock.advance(600)
+    await settle()
+    fleet.close()
+  }
+  assert.equal(told[0]?.length, 200)
+  assert.deepEqual(told[0], told[1])
+})
+
 /** What may happen to a fleet, in any order. */
 const STEP = fc.oneof(
   fc.record({ kind: fc.constant('call' as const), who: fc.nat(3), status: fc.constantFrom(200 as const, 503 as const) }),
