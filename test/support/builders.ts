@@ -67,7 +67,12 @@ export function anAdapter(over: Partial<AdapterPolicy> = {}): AdapterPolicy {
     idempotencyTtlMs: 86_400_000,
     sessions: true,
     tunnel: false,
-    audit: { bodies: { request: false, response: false }, bodyBytes: 16_384, contentTypes: ['application/json'], redact: [] },
+    audit: {
+      bodies: { request: false, response: false },
+      bodyBytes: 16_384,
+      contentTypes: ['application/json', 'application/*+json'],
+      redact: [],
+    },
     ...over,
   }
 }
