@@ -66,7 +66,9 @@ export async function verifyTrail({ folder, keys, checkpoints = [] }: VerifyOpti
   const met = new Set<ChainEnd>()
   for (const writer of new Set(files.map((file) => file.writer))) {
     const own = files.filter((file) => file.writer === writer)
-    chains.push(await verifyChain(writer, own, { folder, keys, checkpoints, met }))
+    const report = await verifyChain(writer, own, { folder, keys, checkpoints, met })
+    const twin = chains.find(({ chain }) => chain !== null && chain === report.chain)
+    chains.push(twin ? { ...report, findings: [...report.findings, copied(report, twin.writer, own[0]?.name ?? '')] } : report)
   }
   const lost = checkpoints.filter((checkpoint) => !met.has(checkpoint)).map(lostChain)
   if (lost.length > 0) chains.push({ writer: 'checkpoints', chain: null, ...NOTHING, findings: lost })
@@ -74,6 +76,12 @@ export async function verifyTrail({ folder, keys, checkpoints = [] }: VerifyOpti
 }
 
 const NOTHING = { files: 0, blocks: 0, records: 0, first: null, last: null }
+
+/** Nothing in a block says whose files it stands in: a copy under another writer's name is genuine in itself. */
+const copied = ({ chain }: ChainReport, writer: string, file: string): Finding => ({
+  ...{ kind: 'order', file, at: null, records: null },
+  message: `chain ${chain} is that of "${writer}" and stands here once more`,
+})
 
 const lostChain = ({ chain, file, seq }: ChainEnd): Finding => ({
   ...{ kind: 'cut', file, at: null, records: { from: 1, to: seq } },

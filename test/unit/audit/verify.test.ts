@@ -184,6 +184,15 @@ describe('an edit is found and named', () => {
     )
   })
 
+  test('a chain copied under the name of another writer', async (t) => {
+    const { fill, lines, put, verify } = aTrail(t)
+    fill(2, 1)
+    put(lines(), `acts-${FILE}`)
+    const { ok, findings } = await verify()
+    assert.equal(ok, false)
+    assert.deepEqual(brief({ findings }), [['order', undefined, undefined]])
+  })
+
   test('lines added to the end of an earlier day', async (t) => {
     const { fill, time, verify, folder } = aTrail(t)
     fill(1)
