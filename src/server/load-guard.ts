@@ -31,6 +31,8 @@ const SATURATED = 0.98
 const TURNS_OF_A_CALL = 4
 /** Bytes. Smaller ones are many before they matter, and the head of the next one is judged. */
 const LARGE_BODY = 64 * 1024
+/** A descriptor that is understood, prepared and on its way holds about so many times its text. */
+const GROWTH = 24
 const RETRY_AFTER_MS = 1000
 /** Once memory ran short, it must have fallen so far below its bound before calls are taken again. */
 const RELIEF = 0.05
@@ -60,6 +62,8 @@ export function createLoadGuard(
   let peak = 0
   let refused = 0
   let latest = 0
+  /** Bytes that bodies admitted since the last tick are to become, and that the heap does not show yet. */
+  let promised = 0
   let due = performance.now() + TICK_MS
   const lookAtMemory = (): void => {
     isShort = memoryShare() > (isShort ? memory - RELIEF : memory)
@@ -68,6 +72,7 @@ export function createLoadGuard(
     const now = performance.now()
     latest = Math.max(latest, now - due)
     due = now + TICK_MS
+    promised = 0
     lookAtMemory()
     if (!pace.isOver(now)) return
     loop.observe(Math.max(latest, pace.turnMs({ now, served: ended() - refused, peak })), peak)
@@ -89,8 +94,12 @@ export function createLoadGuard(
     },
     refusalOfBody(bytes) {
       if (bytes < LARGE_BODY) return null
-      lookAtMemory() // many of them fit between two ticks, and what is understood holds several times its text
-      return isShort ? refuse(short) : null
+      lookAtMemory() // many of them fit between two ticks
+      const { heap_size_limit } = getHeapStatistics()
+      const share = memoryShare() + (promised + bytes * GROWTH) / heap_size_limit
+      if (isShort || share > memory) return refuse(short)
+      promised += bytes * GROWTH
+      return null
     },
     close: () => clearInterval(timer),
   }
