@@ -55,8 +55,9 @@ describe('/docs', () => {
   test('shows every entrance, without an error, a warning or a request to elsewhere', async () => {
     const { page, complaints, asked } = await open()
     const shown = await page.locator('.opblock-summary-path').allInnerTexts()
-    const document = (await gateway.get('/openapi.json')).envelope as { paths: Record<string, unknown> }
-    assert.deepEqual(shown.map((path) => path.replaceAll('\u200b', '')).sort(), Object.keys(document.paths).sort())
+    const document = (await gateway.get('/openapi.json')).envelope as { paths: Record<string, object> }
+    const entrances = Object.entries(document.paths).flatMap(([path, methods]) => Object.keys(methods).map(() => path))
+    assert.deepEqual(shown.map((path) => path.replaceAll('\u200b', '')).sort(), entrances.sort())
     assert.equal(await page.locator('.errors-wrapper, .warning').count(), 0)
     assert.deepEqual(complaints, [])
     assert.deepEqual(
