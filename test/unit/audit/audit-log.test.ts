@@ -18,6 +18,7 @@ import { type TestContext, test } from 'node:test'
 import type { DiskPort } from '../../../src/audit/audit-file.ts'
 import { createAuditKeys } from '../../../src/audit/audit-keys.ts'
 import { type AuditLogOptions, createAuditLog } from '../../../src/audit/audit-log.ts'
+import { verifyTrail } from '../../../src/audit/verify.ts'
 import type { AuditIntent, AuditResult } from '../../../src/model/ports.ts'
 
 const DAY = 86_400_000
@@ -316,3 +317,103 @@ test('closing writes what waits, and afterwards nothing is recorded', async (t) 
   await assert.rejects(audit.result(result('r-1')), OVERLOADED)
   await audit.close()
 })
+
+/** A disk that a test breaks and mends. */
+function aDisk() {
+  const disk = { full: false, half: false, syncs: [] as ((error: Error | null) => void)[], held: false, broken: false }
+  const enospc = () => Object.assign(new Error('no space left on device'), { code: 'ENOSPC' })
+  const port: DiskPort = {
+    write(fd, bytes, offset) {
+      if (disk.full && (!disk.half || offset > 0)) throw enospc()
+      return writeSync(fd, bytes, offset, disk.full ? 10 : bytes.length - offset)
+    },
+    sync(_fd, done) {
+      if (disk.held) disk.syncs.push(done)
+      else setImmediate(() => done(disk.broken ? Object.assign(new Error('input/output error'), { code: 'EIO' }) : null))
+    },
+  }
+  return { disk, port }
+}
+
+const settled = async (promise: Promise<unknown>): Promise<boolean> => {
+  let done = false
+  void promise.then(
+    () => {
+      done = true
+    },
+    () => {
+      done = true
+    },
+  )
+  for (let i = 0; i < 5; i++) await new Promise((resolve) => setImmediate(resolve))
+  return done
+}
+
+test('strict: nobody goes on before fdatasync has said that the record is on disk', async (t) => {
+  const { disk, port } = aDisk()
+  const { open } = aTrail(t, { durability: 'strict', disk: port })
+  const audit = open()
+  disk.held = true
+  const first = audit.intent(intent('r-1'))
+  assert.equal(await settled(first), false)
+  assert.equal(disk.syncs.length, 1)
+  const second = audit.result(result('r-1'))
+  assert.equal(await settled(second), false, 'what came meanwhile waits for a sync of its own')
+  disk.syncs[0]?.(null)
+  assert.deepEqual([await settled(first), await settled(second), disk.syncs.length], [true, false, 2])
+  disk.held = false
+  disk.syncs[1]?.(null)
+  await second
+  await audit.close()
+})
+
+test('process: fdatasync is not waited for', async (t) => {
+  const { disk, port } = aDisk()
+  disk.held = true
+  const { open } = aTrail(t, { disk: port })
+  const audit = open()
+  assert.equal(await settled(audit.intent(intent('r-1'))), true)
+  assert.equal(disk.syncs.length, 0)
+  disk.held = false
+  await audit.close()
+})
+
+test('strict: a disk that cannot sync refuses calls, and they go on when it can again', async (t) => {
+  const { disk, port } = aDisk()
+  const { open, failures } = aTrail(t, { durability: 'strict', disk: port })
+  const audit = open()
+  disk.broken = true
+  await assert.rejects(audit.intent(intent('r-1')), { ...OVERLOADED, message: /\(EIO\)/ })
+  assert.equal(failures.count, 1)
+  disk.broken = false
+  await audit.intent(intent('r-2'))
+  assert.equal(audit.writable(), true)
+  await audit.close()
+})
+
+for (const half of [false, true])
+  test(`a full disk refuses calls, ${half ? 'with half a batch taken off again, ' : ''}and the chain is whole when there is room`, async (t) => {
+    const { disk, port } = aDisk()
+    const { open, lines, dataDir, failures } = aTrail(t, { disk: port })
+    const audit = open()
+    await audit.intent(intent('r-1'))
+    Object.assign(disk, { full: true, half })
+    await assert.rejects(audit.intent(intent('r-2')), { ...OVERLOADED, message: /\(ENOSPC\)/ })
+    await assert.rejects(audit.intent(intent('r-3')), OVERLOADED)
+    assert.equal(audit.writable(), false)
+    assert.equal(failures.count, 2)
+    disk.full = false
+    assert.equal(audit.writable(), true)
+    assert.equal(await audit.intent(intent('r-4')), 3)
+    await audit.close()
+    assert.deepEqual(
+      lines().map(({ seq, id, kind }) => [seq, id ?? kind]),
+      [
+        [1, 'r-1'],
+        [2, 'note'],
+        [3, 'r-4'],
+      ],
+    )
+    const keys = createAuditKeys([{ id: 'k', key: Buffer.alloc(32, 1) }])
+    assert.deepEqual((await verifyTrail({ folder: join(dataDir, 'audit'), keys })).chains[0]?.findings, [])
+  })
