@@ -1,11 +1,13 @@
 // What a call through the gateway costs beside a bare relay that does nothing else (relay.ts) and a service as written by
 // hand (rival.ts). Short rounds take turns, so that whatever else the machine does meets all alike. No test asserts a figure.
 //   npm run bench [-- --short | --case NAME | --ladder] [--rounds N]
+//   npm run bench -- --case audit-search [--records N] [--rounds N]     another thing: how soon the audit trail is searched
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { cpus, loadavg, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { startRedis } from '../support/redis.ts'
+import { benchAuditSearch } from './audit-search.ts'
 import { countCosts } from './credential.ts'
 import { type Load, lowerThird, type Round, residentBytes, round } from './measure.ts'
 import { KEY, ROOT, type Rung, type Server, startGateway, startScript } from './servers.ts'
@@ -16,6 +18,7 @@ const { values: options } = parseArgs({
     rounds: { type: 'string' },
     short: { type: 'boolean', default: false },
     ladder: { type: 'boolean', default: false },
+    records: { type: 'string', default: '1000000' },
   },
 })
 
@@ -247,4 +250,5 @@ function write(rows: readonly Row[], rounds: number): void {
   writeFileSync(join(ROOT, 'docs', 'benchmark.json'), `${JSON.stringify({ machine, rounds, rows }, null, 2)}\n`)
 }
 
-process.exitCode = await main()
+if (options.case === 'audit-search') await benchAuditSearch(Number(options.records), Number(options.rounds ?? 20))
+else process.exitCode = await main()
