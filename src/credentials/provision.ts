@@ -23,6 +23,10 @@ export interface NewSecret {
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/
 const MAX_MEMBERS = 1000
 
+/** Of all values together, as JSON: a certificate with its chain and key has some 10,000, a pool of a hundred keys as many. */
+const MAX_CHARACTERS = 256 * 1024
+const MAX_BINDINGS = 1000
+
 /** Throws InvalidDescriptor naming each fault. Origins come back in lower case, default ports left out. */
 export function checkSecret(secret: NewSecret): NewSecret {
   const faults: string[] = []
@@ -31,6 +35,10 @@ export function checkSecret(secret: NewSecret): NewSecret {
   if (!scheme) faults.push(`scheme: one of ${Object.keys(SCHEMES).join(', ')}`)
   else faults.push(...faultsOfValues(secret, scheme))
   const origins = secret.origins.map((origin) => parseOrigin(origin))
+  if (JSON.stringify([secret.values, secret.pool?.members]).length > MAX_CHARACTERS)
+    faults.push(`values: ${MAX_CHARACTERS} characters at most, all together; every replica keeps them in memory`)
+  if (origins.length > MAX_BINDINGS || secret.callers.length > MAX_BINDINGS)
+    faults.push(`origins, callers: ${MAX_BINDINGS} of each at most; bind a secret narrowly`)
   if (origins.length === 0) faults.push('origins: at least one; a secret without origins could be sent nowhere')
   if (origins.includes(null)) faults.push('origins: scheme://host[:port], without path, query or user')
   if (secret.callers.length === 0) faults.push('callers: at least one; "*" stands for every caller')

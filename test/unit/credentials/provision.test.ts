@@ -74,6 +74,17 @@ describe('what is refused', () => {
       { scheme: 'proxy-basic', pool: pool({ username: 'a', password: 'canary' }, { username: 'b', password: 'canary' }) },
       /proxy-basic takes one set/,
     ],
+    [
+      'values that every replica would have to hold',
+      { values: { token: 'x'.repeat(300_000) } },
+      /values: 262144 characters at most/,
+    ],
+    ['a pool of such values', { pool: pool({ token: 'x'.repeat(200_000) }, { token: 'y'.repeat(200_000) }) }, /values: 262144/],
+    [
+      'more origins than anybody reads',
+      { origins: Array.from({ length: 1001 }, (_, index) => `https://h${index}.example`) },
+      /origins, callers: 1000 of each at most/,
+    ],
     ['all of it at once', { name: '', origins: [], callers: [] }, /name.*origins.*callers/],
   ]
   for (const [name, over, message] of CASES)
