@@ -1,8 +1,7 @@
 // A real httpbin (Debian's python3-httpbin) on a free loopback port.
 import { spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { createServer } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { freePort } from './free-port.ts'
 
 export interface Httpbin {
   readonly origin: string
@@ -24,12 +23,4 @@ export async function startHttpbin(): Promise<Httpbin> {
     await sleep(100)
   }
   throw new Error('httpbin did not start: is python3-httpbin installed?')
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as { port: number }
-  server.close()
-  return port
 }

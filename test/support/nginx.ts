@@ -7,7 +7,7 @@ import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Certificate } from './certificates.ts'
-import { refusedPort } from './rude-upstream.ts'
+import { freePort } from './free-port.ts'
 
 /** In nginx's own words. */
 export interface SeenByNginx {
@@ -40,7 +40,7 @@ export async function startNginx(options: {
   readonly protocol?: 'TLSv1.2' | 'TLSv1.3'
 }): Promise<TestNginx> {
   const folder = mkdtempSync(join(tmpdir(), 'sallyport-nginx-'))
-  const [strict, asking] = [await refusedPort(), await refusedPort()]
+  const [strict, asking] = [await freePort(), await freePort()]
   writeFileSync(join(folder, 'server.pem'), options.server.cert)
   writeFileSync(join(folder, 'server.key'), options.server.key, { mode: 0o600 })
   writeFileSync(join(folder, 'ca.pem'), options.clientCa)

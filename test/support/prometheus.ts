@@ -3,10 +3,10 @@
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { freePort } from './free-port.ts'
 
 export interface Prometheus {
   /** Values that are numbers; empty: no data. Throws where the expression is none. */
@@ -82,14 +82,6 @@ export async function promtool(args: readonly string[], input = ''): Promise<str
     const { stdout, stderr } = error as { stdout: string; stderr: string }
     throw new Error(`promtool ${args.join(' ')}:\n${stdout}${stderr}`)
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  return port
 }
 
 async function until(holds: () => Promise<boolean>): Promise<void> {

@@ -10,7 +10,7 @@ import type {
   SingleRedis,
 } from '../../src/model/redis-target.ts'
 import { type Certificate, certificates } from './certificates.ts'
-import { freePort, startRedis, type TestRedis, type TestRedisOptions } from './redis.ts'
+import { startRedis, type TestRedis, type TestRedisOptions } from './redis.ts'
 import { until } from './wire.ts'
 
 const HOST = '127.0.0.1'
@@ -203,26 +203,22 @@ const SLOTS = [[0, 5460], [5461, 10_922], [10_923, 16_383]] as const // biome-ig
 /** Nodes give one another up after 600 ms. */
 export async function startCluster({ acl, replicasOf = [] }: ClusterSetOptions = {}): Promise<ClusterSet> {
   const fleet = createFleet()
-  const startNode = async (): Promise<{ readonly server: TestRedis; readonly bus: number }> => {
-    const bus = await freePort()
-    const server = await fleet.start({
+  const startNode = (): Promise<TestRedis> =>
+    fleet.start({
       args: [
-        ...['--cluster-enabled', 'yes', '--cluster-port', `${bus}`, '--cluster-node-timeout', '600'],
+        ...['--cluster-enabled', 'yes', '--cluster-node-timeout', '600'],
         ...['--repl-diskless-sync-delay', '0', ...(acl ? ['--user', ...acl] : [])],
       ],
     })
-    return { server, bus }
-  }
   try {
-    const nodes = await Promise.all(Array.from({ length: 3 + replicasOf.length }, startNode))
-    const servers = nodes.map(({ server }) => server)
-    const [first, ...others] = nodes
-    for (const { server, bus } of others) await first?.server.command('CLUSTER', 'MEET', HOST, server.port, bus)
+    const servers = await Promise.all(Array.from({ length: 3 + replicasOf.length }, startNode))
+    const [first, ...others] = servers
+    for (const server of others) await first?.command('CLUSTER', 'MEET', HOST, server.port)
     for (const [index, slots] of SLOTS.entries()) {
       await servers[index]?.command('CLUSTER', 'SET-CONFIG-EPOCH', index + 1).catch(() => {})
       await servers[index]?.command('CLUSTER', 'ADDSLOTSRANGE', ...slots)
     }
-    await until('the nodes know one another', () => agree(servers, 'cluster_known_nodes', nodes.length), READY_WITHIN_MS)
+    await until('the nodes know one another', () => agree(servers, 'cluster_known_nodes', servers.length), READY_WITHIN_MS)
     for (const [index, primary] of replicasOf.entries()) {
       const id = String(await servers[primary]?.command('CLUSTER', 'MYID'))
       await servers[3 + index]?.command('CLUSTER', 'REPLICATE', id)

@@ -5,12 +5,13 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { connect, createServer } from 'node:net'
+import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Redis, type RedisOptions } from 'ioredis'
 import { parseRedisUrl, type RedisTarget } from '../../src/model/redis-target.ts'
 import { findCanaries } from './canary.ts'
+import { freePort } from './free-port.ts'
 import { dumpRedis } from './redis-dump.ts'
 
 export interface TestRedis {
@@ -150,14 +151,4 @@ function accepts(port: number): Promise<boolean> {
     }
     socket.once('connect', tell(true)).once('error', tell(false))
   })
-}
-
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  server.close()
-  await once(server, 'close')
-  if (address === null || typeof address === 'string') throw new Error('no free port')
-  return address.port
 }

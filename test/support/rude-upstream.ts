@@ -258,15 +258,6 @@ export async function createRudeUpstream(options: RudeOptions = {}): Promise<Rud
   }
 }
 
-/** A port of 127.0.0.1 on which nobody listens. */
-export async function refusedPort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const port = portOf(server)
-  await new Promise((resolve) => server.close(resolve))
-  return port
-}
-
 export interface BlackHole {
   readonly port: number
   close(): Promise<void>

@@ -1,13 +1,13 @@
 // What is kept per adapter and origin, so that neighbours neither share nor suffer; and policies that are switched off.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { refusedPort } from '../support/rude-upstream.ts'
+import { freePort } from '../support/free-port.ts'
 import { gatewayFor, upstreamFor } from '../support/scene.ts'
 import { loopbackAdapter } from '../support/wire.ts'
 
 test('one dead host does not shut a whole prefix', async (t) => {
   const up = await upstreamFor(t)
-  const dead = `http://127.0.0.1:${await refusedPort()}`
+  const dead = `http://127.0.0.1:${await freePort()}`
   const gateway = await gatewayFor(t, {
     adapters: [{ name: 'rest', mount: 'http://', egress: { allow: ['127.0.0.1'] }, retry: false, breaker: { volume: 2 } }],
   })

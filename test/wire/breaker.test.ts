@@ -1,8 +1,9 @@
 // The circuit breaker over the wire: when it opens, what it refuses, how it probes, and what is not held against a host.
 import assert from 'node:assert/strict'
 import { it, type TestContext } from 'node:test'
+import { freePort } from '../support/free-port.ts'
 import type { Reply, TestGateway } from '../support/gateway.ts'
-import { type Behaviour, type RudeOptions, type RudeUpstream, refusedPort } from '../support/rude-upstream.ts'
+import type { Behaviour, RudeOptions, RudeUpstream } from '../support/rude-upstream.ts'
 import { assertFreed, loopbackAdapter, metric, pause, setRudeScene, until } from '../support/wire.ts'
 
 const BREAKER = { errorRate: '50%', volume: 4, window: '10s', openFor: '300ms', probes: 1 }
@@ -77,7 +78,7 @@ for (const path of ['/404', '/429', '/501', '/bad-gzip', '/bomb']) {
 it('refused connections open it, per origin: another host under the same adapter is untouched', async (t) => {
   const { upstream, gateway } = await setRudeScene(t)
   await gateway.reload({ adapters: [{ ...loopbackAdapter('all', 'http://', { breaker: BREAKER }), mount: 'http://' }] })
-  const gone = `http://127.0.0.1:${await refusedPort()}/`
+  const gone = `http://127.0.0.1:${await freePort()}/`
   for (let n = 0; n < 4; n++) await gateway.call({ url: gone })
   const refused = await gateway.call({ url: gone })
   assert.deepEqual([refused.status, refused.envelope.error.type], [503, 'BreakerOpen'])

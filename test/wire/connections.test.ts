@@ -1,14 +1,14 @@
 // Connections that cannot be made, and pooled ones that have died: what is an attempt, what is repeated for free, what is told.
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
+import { freePort } from '../support/free-port.ts'
 import { startGateway } from '../support/gateway.ts'
-import { refusedPort } from '../support/rude-upstream.ts'
 import { assertFreed, loopbackAdapter, metric, setRudeScene, stateOf, until } from '../support/wire.ts'
 
 const ONE_RETRY = { retry: { total: 1, backoffFactor: '1ms' } }
 
 it('a refused connection is ConnectionError, sent no, and even a POST is tried again', async (t) => {
-  const port = await refusedPort()
+  const port = await freePort()
   const gateway = await startGateway({ adapters: [loopbackAdapter('gone', `http://127.0.0.1:${port}`, ONE_RETRY)] })
   t.after(() => gateway.stop())
   const { status, envelope } = await gateway.call({ url: `http://127.0.0.1:${port}/x`, method: 'POST', json: { a: 1 } })

@@ -9,9 +9,10 @@ import { commandsOf } from '../bench/credential.ts'
 import { CANARY, CANARY_TOKEN } from '../support/canary.ts'
 import { certificates } from '../support/certificates.ts'
 import { createDigestServer } from '../support/digest-server.ts'
+import { freePort } from '../support/free-port.ts'
 import type { TestGateway } from '../support/gateway.ts'
 import { startRedis } from '../support/redis.ts'
-import { type ReceivedRequest, refusedPort } from '../support/rude-upstream.ts'
+import type { ReceivedRequest } from '../support/rude-upstream.ts'
 import { gatewayFor, setScene, upstreamFor } from '../support/scene.ts'
 import { redirectTo, type ScriptedUpstream, valuesOf } from '../support/scripted-upstream.ts'
 import { loopbackAdapter, pause, until } from '../support/wire.ts'
@@ -445,7 +446,7 @@ test('a gateway that never reached its store has no credentials, and says so', a
   const up = await upstreamFor(t)
   const gateway = await gatewayFor(t, {
     adapters: [loopbackAdapter('up', up.origin, { credentials: 'it', allowPlaintextSecrets: true })],
-    config: { store: { redis: `redis://127.0.0.1:${await refusedPort()}`, key: STORE_KEY } },
+    config: { store: { redis: `redis://127.0.0.1:${await freePort()}`, key: STORE_KEY } },
   })
   const { status, envelope, headers } = await gateway.call({ url: up.origin })
   assert.deepEqual([status, envelope.error.type, envelope.error.sent], [503, 'CredentialUnavailable', 'no'])

@@ -2,8 +2,8 @@
 // one only where nobody did.
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
+import { freePort } from '../support/free-port.ts'
 import { startNameServer } from '../support/name-server.ts'
-import { refusedPort } from '../support/rude-upstream.ts'
 import { gatewayFor, upstreamFor } from '../support/scene.ts'
 import { redirectTo, valuesOf } from '../support/scripted-upstream.ts'
 import { loopbackAdapter } from '../support/wire.ts'
@@ -328,7 +328,7 @@ test("the gateway's own listeners are never dialled, whatever egress.allow says"
 })
 
 test('nor is the listener of the metrics', async (t) => {
-  const port = await refusedPort()
+  const port = await freePort()
   const gateway = await gatewayFor(t, {
     adapters: [{ ...CATCH_ALL, egress: { allow: ['0.0.0.0/0', '::/0'] } }],
     config: { metrics: { listen: { host: '127.0.0.1', port } } },

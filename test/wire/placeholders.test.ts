@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import type { NewSecret } from '../../src/credentials/provision.ts'
 import { CANARY, CANARY_TOKEN, findCanaries } from '../support/canary.ts'
-import { refusedPort } from '../support/rude-upstream.ts'
+import { freePort } from '../support/free-port.ts'
 import { gatewayFor, setScene, upstreamFor } from '../support/scene.ts'
 import { redirectTo, valuesOf } from '../support/scripted-upstream.ts'
 import { loopbackAdapter } from '../support/wire.ts'
@@ -310,7 +310,7 @@ test('a redirect to another origin carries nothing of the key, not even where th
 })
 
 test('a call that fails says nothing of the path but its mask', async (t) => {
-  const port = await refusedPort()
+  const port = await freePort()
   const origin = `http://127.0.0.1:${port}`
   const gateway = await gatewayFor(t, {
     adapters: [

@@ -5,8 +5,9 @@ import { it, type TestContext } from 'node:test'
 import { CANARY_TOKEN } from '../support/canary.ts'
 import { certificates } from '../support/certificates.ts'
 import { answers, type ConnectProxy, type ConnectProxyOptions, createConnectProxy, works } from '../support/connect-proxy.ts'
+import { freePort } from '../support/free-port.ts'
 import { startGateway, type TestGateway } from '../support/gateway.ts'
-import { createBlackHole, createRudeUpstream, type RudeUpstream, refusedPort } from '../support/rude-upstream.ts'
+import { createBlackHole, createRudeUpstream, type RudeUpstream } from '../support/rude-upstream.ts'
 import { assertFreed, loopbackAdapter, makeFolder, startStopwatch, stateOf, until } from '../support/wire.ts'
 
 const made = certificates()
@@ -203,7 +204,7 @@ for (const { name, behaviour, message } of BAD) {
 }
 
 it('a proxy that is not there is ProxyError', async (t) => {
-  const { gateway, url } = await scene(t, { via: { url: `http://127.0.0.1:${await refusedPort()}` } })
+  const { gateway, url } = await scene(t, { via: { url: `http://127.0.0.1:${await freePort()}` } })
   const { status, envelope } = await gateway.call({ url })
   assert.deepEqual([status, envelope.error.type, envelope.error.sent], [502, 'ProxyError', 'no'])
   assert.match(envelope.error.message, /connection refused by the proxy 127\.0\.0\.1/)

@@ -1,7 +1,8 @@
 // Further tries: what is tried again, when, how often, and the rule that said no, all as the ledger tells it.
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
-import { type Behaviour, refusedPort } from '../support/rude-upstream.ts'
+import { freePort } from '../support/free-port.ts'
+import type { Behaviour } from '../support/rude-upstream.ts'
 import { assertFreed, metric, setRudeScene, startStopwatch } from '../support/wire.ts'
 
 const QUICK = { retry: { total: 2, backoffFactor: '1ms' } }
@@ -85,7 +86,7 @@ for (const { method, key, tries } of METHODS) {
 
 it('a POST whose connection was refused is tried again; one whose answer broke is not', async (t) => {
   const { upstream, gateway } = await setRudeScene(t, { adapter: QUICK })
-  const port = await refusedPort()
+  const port = await freePort()
   await gateway.reload({
     adapters: [{ name: 'rude', mount: 'http://', egress: { allow: ['127.0.0.0/8'] }, ...QUICK }],
   })
@@ -104,7 +105,7 @@ it('every reason has its own counter, and a plain number holds for all', async (
     adapter: { mount: 'http://', retry: { total: 4, backoffFactor: '1ms' } },
     upstream: { behaviours: { fails: says(503), mixed: inTurn(says(503), (socket) => socket.end(), says(503), says(503)) } },
   })
-  const gone = `http://127.0.0.1:${await refusedPort()}/`
+  const gone = `http://127.0.0.1:${await freePort()}/`
   const cases: readonly [asked: object, tries: number, rule: string][] = [
     [{ url: gone, maxRetries: { connect: 1 } }, 2, 'retry.connect, 1, is used up'],
     [{ url: gone, maxRetries: { connect: 0 } }, 1, 'retry.connect is 0'],

@@ -4,7 +4,6 @@ import assert from 'node:assert/strict'
 import { type ChildProcess, fork, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
@@ -13,6 +12,7 @@ import { createEphemeralSealer } from '../../../src/credentials/seal.ts'
 import { createEphemeralTextSealer } from '../../../src/credentials/seal-text.ts'
 import { systemClock } from '../../../src/installation.ts'
 import { createMemorySecrets } from '../../../src/stores/memory-secrets.ts'
+import { freePort } from '../../support/free-port.ts'
 import { startGateway, type TestGateway } from '../../support/gateway.ts'
 import { createMemoryValues } from '../../support/memory-values.ts'
 import { administer } from '../../support/secrets.ts'
@@ -73,11 +73,7 @@ let port = ''
 let gateway: TestGateway
 
 before(async () => {
-  const probe = createServer().listen(0, '127.0.0.1')
-  await once(probe, 'listening')
-  port = String((probe.address() as { port: number }).port)
-  probe.close()
-  await once(probe, 'close')
+  port = String(await freePort())
   const env = { ...process.env, SAMPLE_TOKEN: TOKEN, SALLYPORT_SAMPLE_PORT: port }
   sample = fork(join(ROOT, 'src', 'sample', 'upstream.ts'), { env })
   await once(sample, 'message')

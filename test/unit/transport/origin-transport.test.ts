@@ -5,6 +5,7 @@ import type { ErrorType } from '../../../src/errors/catalogue.ts'
 import { GatewayError, type Sent } from '../../../src/errors/gateway-error.ts'
 import { createCancellation } from '../../../src/model/cancellation.ts'
 import type { HopRequest } from '../../../src/model/hop.ts'
+import { freePort } from '../../support/free-port.ts'
 import {
   BEHAVIOURS,
   type Behaviour,
@@ -12,7 +13,6 @@ import {
   createBlackHole,
   createRudeUpstream,
   type RudeUpstream,
-  refusedPort,
 } from '../../support/rude-upstream.ts'
 import { aCaller, type Caller } from './support.ts'
 
@@ -297,7 +297,7 @@ describe('a try', () => {
 
 describe('a connection that is not made', () => {
   test('because nobody listens is ConnectionError, nothing sent', async () => {
-    const port = await refusedPort()
+    const port = await freePort()
     const caller = aCaller(`http://127.0.0.1:${port}`)
     const error = await failure(caller.transport.dispatch(caller.request('/'), caller.context()))
     assert.equal(error.type, 'ConnectionError')
