@@ -12,6 +12,8 @@ import { loopbackAdapter, makeFolder } from '../support/wire.ts'
 
 const PEMS = certificates()
 const KEY = 'ops-key-0123456789'
+/** How an empty descriptor is refused; of somebody unknown it is not even read. */
+const KNOWN = /^HTTP\/1\.1 400 /
 
 interface Asked {
   readonly status: number
@@ -173,6 +175,48 @@ test('files that change are taken at a reload: a new certificate is shown, and c
     'its old connection was closed, and the new certificate is for another host',
   )
 })
+
+for (const version of ['TLSv1.2', 'TLSv1.3'] as const)
+  test(`a ${version} session from before a reload does not outlive its authorities`, async (t) => {
+    const { gateway, folder, options } = await setUp(t)
+    const first = await askOnce(gateway.port, version)
+    assert.match(first.answer, KNOWN)
+    const again = await askOnce(gateway.port, version, first.session)
+    assert.ok(again.resumed && KNOWN.test(again.answer), 'while nothing changed, sessions are resumed')
+    writeFileSync(folder.path('ca.pem'), PEMS.strangeCa)
+    await gateway.reload(options)
+    const after = await askOnce(gateway.port, version, again.session)
+    assert.equal(after.resumed, false)
+    assert.match(after.answer, /^HTTP\/1\.1 401 /)
+  })
+
+interface Heard {
+  readonly answer: string
+  readonly resumed: boolean
+  /** By which the next connection may resume. */
+  readonly session: Buffer | undefined
+}
+
+/** What a workload hears of an empty descriptor, sent over a connection of its own. */
+function askOnce(port: number, version: 'TLSv1.2' | 'TLSv1.3', session?: Buffer): Promise<Heard> {
+  return new Promise((resolve, reject) => {
+    const versions = { minVersion: version, maxVersion: version, ...(session ? { session } : {}) }
+    const socket = connect({ port, host: '127.0.0.1', ca: PEMS.ca, ...PEMS.workload, ...versions })
+    const heard = { answer: '', resumed: false, session: undefined as Buffer | undefined }
+    socket.on('secureConnect', () => {
+      heard.resumed = socket.isSessionReused()
+      const head = 'Host: localhost\r\nContent-Type: application/json\r\nContent-Length: 2\r\nConnection: close'
+      socket.write(`POST /v1/prepare HTTP/1.1\r\n${head}\r\n\r\n{}`)
+    })
+    socket.on('session', (offered) => {
+      heard.session = offered
+    })
+    socket.on('data', (chunk) => {
+      heard.answer += chunk.toString('latin1')
+    })
+    socket.on('error', reject).on('close', () => resolve(heard))
+  })
+}
 
 test('a reload that breaks the files is refused, and all stays as it was', async (t) => {
   const { gateway, folder, client, who, options } = await setUp(t)
