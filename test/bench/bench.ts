@@ -1,5 +1,6 @@
 // What a call through the gateway costs beside a bare relay that does nothing else (relay.ts) and a service as written by
-// hand (rival.ts). Short rounds take turns, so that whatever else the machine does meets all alike. No test asserts a figure.
+// hand (rival.ts). Warmed up, they take turns in short rounds, so that whatever else the machine does meets all alike. No test
+// asserts a figure.
 //   npm run bench [-- --short | --case NAME | --ladder] [--rounds N]
 //   npm run bench -- --case audit-search [--records N] [--rounds N]     another thing: how soon the audit trail is searched
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
@@ -9,7 +10,10 @@ import { parseArgs } from 'node:util'
 import { startRedis } from '../support/redis.ts'
 import { benchAuditSearch } from './audit-search.ts'
 import { countCosts } from './credential.ts'
-import { type Load, lowerThird, type Round, residentBytes, round } from './measure.ts'
+import { documentOf } from './document.ts'
+import type { Load } from './load.ts'
+import { lowerThird, type Round, residentBytes, round, warmUp } from './measure.ts'
+import { startNginx } from './nginx.ts'
 import { KEY, ROOT, type Rung, type Server, startGateway, startScript } from './servers.ts'
 
 const { values: options } = parseArgs({
@@ -25,8 +29,8 @@ const { values: options } = parseArgs({
 interface Case {
   readonly name: string
   readonly connections: number
-  /** A round: about half a second of the relay's. */
-  readonly requests: number
+  /** Of a round. Absent: a second's. */
+  readonly requests?: number
   readonly descriptor: (origin: string) => unknown
   /** What the gateway's CPU per request should be of the relay's. */
   readonly aim: number
@@ -35,30 +39,31 @@ interface Case {
   readonly refused?: true
 }
 
+const BODIES = new Map([1000, 65_536, 10_000_000].map((bytes) => [String(bytes), documentOf(bytes)]))
 const items = Array.from({ length: 180 }, (_, id) => ({ id, name: `item ${id}`, tags: ['a', 'b'], price: 12.5 }))
 const get = (bytes: number, more: object = {}) => ({
   descriptor: (origin: string) => ({ url: `${origin}/${bytes}`, ...more }),
 })
 
 const CASES: readonly Case[] = [
-  { name: 'get-1k', connections: 64, requests: 2000, aim: 1.5, rival: true, ...get(1000) },
-  { name: 'get-1k-1-connection', connections: 1, requests: 600, aim: 1.5, ...get(1000) },
+  { name: 'get-1k', connections: 64, aim: 1.5, rival: true, ...get(1000) },
+  { name: 'get-1k-1-connection', connections: 1, aim: 1.5, ...get(1000) },
   {
     name: 'post-10k',
     connections: 64,
-    requests: 1200,
+
     aim: 1.5,
     rival: true,
     descriptor: (origin) => ({ url: `${origin}/1000`, method: 'POST', json: items }),
   },
-  { name: 'get-64k', connections: 64, requests: 600, aim: 1.1, rival: true, ...get(65_536) },
-  { name: 'get-64k-base64', connections: 64, requests: 600, aim: 0.65, ...get(65_536, { decode: 'base64' }) },
-  { name: 'get-10m', connections: 4, requests: 8, aim: 0.65, ...get(10_000_000) },
-  { name: 'get-10m-base64', connections: 4, requests: 8, aim: 0.35, ...get(10_000_000, { decode: 'base64' }) },
+  { name: 'get-64k', connections: 64, aim: 1.1, rival: true, ...get(65_536) },
+  { name: 'get-64k-base64', connections: 64, aim: 0.65, ...get(65_536, { decode: 'base64' }) },
+  { name: 'get-10m', connections: 4, requests: 12, aim: 0.65, ...get(10_000_000) },
+  { name: 'get-10m-base64', connections: 4, requests: 12, aim: 0.35, ...get(10_000_000, { decode: 'base64' }) },
   {
     name: 'refusal',
     connections: 64,
-    requests: 2000,
+
     aim: 0.55,
     refused: true,
     descriptor: () => ({ url: 'https://nowhere.example/' }),
@@ -107,20 +112,19 @@ function loadOf(one: Case, server: Server, upstream: string, isGateway: boolean)
   const { connections, requests, descriptor } = one.refused && !isGateway ? PLAIN : one
   const body = JSON.stringify(descriptor(upstream))
   const refused = one.refused === true && isGateway
-  return { url: `${server.url}/v1/requests`, headers: HEADERS, body, connections, requests, refused }
+  const url = `${server.url}/v1/requests`
+  return { url, headers: HEADERS, body, connections, seconds: 1, ...(requests === undefined ? {} : { requests }), refused }
 }
 
-/** `servers`: the first is the one that the others are compared with. The first rounds only warm up. */
+/** `servers`: the first is the one that the others are compared with. */
 async function measure(one: Case, servers: ReadonlyMap<string, Server>, upstream: string, rounds: number): Promise<Row> {
   const taken = new Map<string, Round[]>([...servers.keys()].map((name) => [name, []]))
-  const warmUps = 2
-  for (let index = -warmUps; index < rounds; index++) {
+  const load = (name: string, server: Server): Load => loadOf(one, server, upstream, name !== 'relay' && name !== 'rival')
+  for (const [name, server] of servers) await warmUp(load(name, server))
+  for (let index = 0; index < rounds; index++) {
     // Each goes first as often as last: who follows whom must not matter.
     const turn = index % 2 === 0 ? [...servers] : [...servers].reverse()
-    for (const [name, server] of turn) {
-      const result = await round(server, loadOf(one, server, upstream, name !== 'relay' && name !== 'rival'))
-      if (index >= 0) taken.get(name)?.push(result)
-    }
+    for (const [name, server] of turn) taken.get(name)?.push(await round(server, load(name, server)))
   }
   return { case: one.name, aim: one.aim, servers: figuresOf(taken, servers) }
 }
@@ -204,7 +208,8 @@ async function main(): Promise<number> {
   }
   const rows: Row[] = []
   try {
-    const upstream = (await keep(startScript('upstream.ts'))).url
+    const nginx = await startNginx(join(folder, 'upstream'), BODIES)
+    const upstream = (await keep(nginx ? Promise.resolve(nginx) : startScript('upstream.ts'))).url
     const relay = await keep(startScript('relay.ts'))
     const servers = new Map([['relay', relay]])
     const rungs = Object.entries(options.ladder ? RUNGS : { gateway: {} })

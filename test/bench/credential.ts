@@ -1,7 +1,7 @@
 // What a stored credential in Redis costs a call: the commands that reach Redis and the decryptions, under load and idle alike.
 import { setTimeout as pause } from 'node:timers/promises'
 import type { TestRedis } from '../support/redis.ts'
-import { type Load, round } from './measure.ts'
+import { drive, type Load } from './load.ts'
 import type { Server } from './servers.ts'
 
 interface Count {
@@ -15,15 +15,14 @@ const IDLE_MS = 3000
 
 /** A line each for a time without calls and one with many. */
 export async function countCosts(server: Server, redis: Pick<TestRedis, 'command'>, load: Load): Promise<readonly string[]> {
-  await round(server, load)
+  await drive(load)
   const idle = await counted(server, redis, async () => {
     await pause(IDLE_MS)
     return 0
   })
   const busy = await counted(server, redis, async () => {
-    let calls = 0
-    for (const until = performance.now() + IDLE_MS; performance.now() < until; calls += load.requests) await round(server, load)
-    return calls
+    const { requests } = await drive({ ...load, seconds: IDLE_MS / 1000 })
+    return requests
   })
   return [lineOf('idle', idle), lineOf('under load', busy)]
 }

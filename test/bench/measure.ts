@@ -1,53 +1,26 @@
-// One short round of load on one server: what it cost that process, and how long the answers took. And how rounds become a
+// One round of load on one server: what it cost that process, and how long the answers took. And how rounds become a
 // figure. The kernel's accounting is read, not the clock on the wall, so that others on the machine count as little as can be.
 import { readdirSync, readFileSync } from 'node:fs'
-import autocannon from 'autocannon'
+import { type Driven, drive, type Load } from './load.ts'
 import type { Server } from './servers.ts'
 
-export interface Load {
-  readonly url: string
-  readonly headers: Readonly<Record<string, string>>
-  readonly body: string
-  readonly connections: number
-  readonly requests: number
-  /** The answer is a refusal: not 2xx. */
-  readonly refused: boolean
-}
+/** A gateway's CPU per call falls for its first three seconds or so. */
+const WARM_UP_SECONDS = 5
 
-export interface Round {
+export interface Round extends Driven {
   /** User and system time of the process for one request. */
   readonly cpuMicros: number
-  readonly p50Micros: number
-  readonly p99Micros: number
-  readonly perSecond: number
 }
 
 export async function round(server: Server, load: Load): Promise<Round> {
-  const { connections, requests, body, headers } = load
   const before = cpuMicros(server.pid)
-  const begun = performance.now()
-  const times: number[] = []
-  let ended = begun
-  const result = await new Promise<autocannon.Result>((resolve, reject) => {
-    const instance = autocannon(
-      { url: load.url, method: 'POST', headers: { ...headers }, body, connections, amount: requests, sampleInt: 20 },
-      (error, value) => (error ? reject(error) : resolve(value)),
-    )
-    instance.on('response', (_client, _status, _bytes, milliseconds) => {
-      times.push(milliseconds * 1000)
-      ended = performance.now()
-    })
-  })
-  const done = load.refused ? result.non2xx : result['2xx']
-  if (done !== requests || result.errors > 0)
-    throw new Error(`of ${requests} only ${done} answered as expected, ${result.errors} errors, at ${load.url}`)
-  times.sort((a, b) => a - b)
-  return {
-    cpuMicros: (cpuMicros(server.pid) - before) / done,
-    p50Micros: times[Math.floor(times.length * 0.5)] ?? 0,
-    p99Micros: times[Math.floor(times.length * 0.99)] ?? 0,
-    perSecond: (done / (ended - begun)) * 1000,
-  }
+  const driven = await drive(load)
+  return { ...driven, cpuMicros: (cpuMicros(server.pid) - before) / driven.requests }
+}
+
+/** Until its code is compiled and its heap has found its size, some 20,000 small calls. */
+export async function warmUp(load: Load): Promise<void> {
+  await drive({ ...load, connections: load.connections === 1 ? 64 : load.connections, seconds: WARM_UP_SECONDS })
 }
 
 /** User and system time of a process so far. Per thread and in nanoseconds where the kernel tells, else in ticks of 10 ms. */

@@ -1,20 +1,14 @@
-// The upstream of the benchmark: answers GET /{bytes} with a JSON document of about that size, POST with a short one.
+// The upstream of the benchmark where there is no nginx: answers GET /{bytes} with a JSON document of about that size, POST with a short one.
 import { createServer } from 'node:http'
+import { documentOf } from './document.ts'
 
 const bodies = new Map<string, Buffer>()
-
-function body(bytes: number): Buffer {
-  const rows: { id: number; name: string; active: boolean; score: number }[] = []
-  for (let size = 20; size < bytes; size += 62)
-    rows.push({ id: rows.length, name: `item number ${rows.length}`, active: true, score: 1.5 })
-  return Buffer.from(JSON.stringify({ rows }))
-}
 
 const server = createServer((request, response) => {
   const key = request.url ?? '/'
   let answer = bodies.get(key)
   if (!answer) {
-    answer = body(Number(key.slice(1).split('?')[0]) || 100)
+    answer = documentOf(Number(key.slice(1).split('?')[0]) || 100)
     bodies.set(key, answer)
   }
   const send = (): void => {

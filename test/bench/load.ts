@@ -1,0 +1,107 @@
+// Drives load at a server for some seconds: wrk where it is installed, which leaves the machine to those that are measured, else
+// autocannon. Throws where anything but what was expected is answered.
+import { execFile } from 'node:child_process'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import autocannon from 'autocannon'
+
+export interface Load {
+  readonly url: string
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: string
+  readonly connections: number
+  /** Whole ones. What is under way at their end is not counted. */
+  readonly seconds: number
+  /** Exactly so many instead, where few would fit into some seconds. */
+  readonly requests?: number
+  /** The answer is a refusal: not 2xx. */
+  readonly refused: boolean
+}
+
+export interface Driven {
+  readonly requests: number
+  readonly p50Micros: number
+  readonly p99Micros: number
+  readonly perSecond: number
+}
+
+interface Told extends Driven {
+  readonly not2xx: number
+  readonly errors: number
+}
+
+const run = promisify(execFile)
+
+export async function drive(load: Load): Promise<Driven> {
+  const told = load.requests === undefined && (await hasWrk()) ? await byWrk(load) : await byAutocannon(load)
+  const unexpected = load.refused ? told.requests - told.not2xx : told.not2xx
+  if (told.requests === 0 || unexpected > 0 || told.errors > 0)
+    throw new Error(`of ${told.requests} ${unexpected} were not answered as expected, ${told.errors} errors, at ${load.url}`)
+  return told
+}
+
+let found: Promise<boolean> | null = null
+
+function hasWrk(): Promise<boolean> {
+  // Without a URL it tells how it is used and exits with 1.
+  found ??= run('wrk', ['-v']).then(
+    () => true,
+    (error: { code?: unknown }) => error.code !== 'ENOENT',
+  )
+  return found
+}
+
+async function byWrk({ url, headers, body, connections, seconds }: Load): Promise<Told> {
+  const folder = mkdtempSync(join(tmpdir(), 'sallyport-wrk-'))
+  try {
+    const script = join(folder, 'load.lua')
+    writeFileSync(script, luaOf(headers, body))
+    const shape = ['--threads', '1', '--connections', `${connections}`, '--duration', `${seconds}s`, '--timeout', '30s']
+    const { stdout } = await run('wrk', [...shape, '--script', script, url])
+    return JSON.parse(stdout.slice(stdout.lastIndexOf('\n{')))
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+function luaOf(headers: Readonly<Record<string, string>>, body: string): string {
+  return `wrk.method = "POST"
+wrk.body = [==[${body}]==]
+${Object.entries(headers)
+  .map(([name, value]) => `wrk.headers["${name}"] = "${value}"`)
+  .join('\n')}
+done = function(summary, latency)
+  local failed = summary.errors
+  io.write(string.format('\\n{"requests":%d,"not2xx":%d,"errors":%d,"p50Micros":%d,"p99Micros":%d,"perSecond":%f}',
+    summary.requests, failed.status, failed.connect + failed.read + failed.write + failed.timeout,
+    latency:percentile(50), latency:percentile(99), summary.requests / summary.duration * 1e6))
+end
+`
+}
+
+async function byAutocannon({ url, headers, body, connections, seconds, requests }: Load): Promise<Told> {
+  const times: number[] = []
+  const length = requests === undefined ? { duration: seconds } : { amount: requests }
+  const begun = performance.now()
+  let ended = begun
+  const result = await new Promise<autocannon.Result>((resolve, reject) => {
+    const instance = autocannon({ url, method: 'POST', headers: { ...headers }, body, connections, ...length }, (error, value) =>
+      error ? reject(error) : resolve(value),
+    )
+    instance.on('response', (_client, _status, _bytes, milliseconds) => {
+      times.push(milliseconds * 1000)
+      ended = performance.now()
+    })
+  })
+  times.sort((a, b) => a - b)
+  return {
+    requests: times.length,
+    not2xx: result.non2xx,
+    errors: result.errors,
+    p50Micros: times[Math.floor(times.length * 0.5)] ?? 0,
+    p99Micros: times[Math.floor(times.length * 0.99)] ?? 0,
+    perSecond: (times.length / (ended - begun)) * 1000,
+  }
+}
