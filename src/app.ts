@@ -199,6 +199,7 @@ export function createApp(config: Config, { log, clock = systemClock, reload, tr
     build: (adapter, origin, budget) => buildStack(adapter, origin, budget, stackPorts),
   })
   const judge = egress({ keys: { isKey: (value) => snapshot.callers.isKey(value) } })
+  const quotas = createQuotas(clock)
   const gateway = createGateway({
     clock,
     routes: (entrance) => (entrance === 'token' ? snapshot.tokenRoutes : snapshot.routes),
@@ -213,7 +214,7 @@ export function createApp(config: Config, { log, clock = systemClock, reload, tr
       egress: judge,
     })(pool.dispatch),
     rehearse: rehearsalStack({ egress: judge, credentials: pretend })(createRehearsal(stackPorts.transport)),
-    quotas: createQuotas(clock),
+    quotas,
     sessions: createSessions({ store: jars, clock, ttlMs: config.sessions.ttlMs, index: sessionIndex }),
     audit,
     meter: metrics,
@@ -264,6 +265,7 @@ export function createApp(config: Config, { log, clock = systemClock, reload, tr
     for (const sample of pool.samples()) yield [sample.adapter, sample] as const
   })
   metrics.watchCredentials(() => secrets.samples())
+  metrics.watchQuotas(() => snapshot.config.callers.flatMap(({ caller }) => quotas.levels(caller)))
 
   return {
     callers: identities.administration,

@@ -490,6 +490,24 @@ const CALLER: Dashboard = {
       ],
     },
     {
+      title: 'Quotas',
+      panels: [
+        {
+          title: 'Left of their quotas',
+          description: 'Of the replica with the least. At 0 calls are refused at once; callers without a quota have none here.',
+          unit: 'percentunit',
+          max: 1,
+          queries: [query(`min by (caller, quota) (sallyport_caller_quota_left_ratio{${BY}})`, '{{caller}} {{quota}}')],
+        },
+        {
+          title: 'Calls refused for a quota',
+          description: 'All callers together.',
+          unit: 'reqps',
+          queries: [query(`sum(${rate('sallyport_refusals_total{rule="quota"}')})`, 'refused')],
+        },
+      ],
+    },
+    {
       title: 'Sessions',
       panels: [
         {

@@ -407,6 +407,15 @@ export interface QuotaRefusal {
   readonly retryAfterMs: number
 }
 
+/** What is left of one key of a caller's quota. */
+export interface QuotaLevel {
+  readonly caller: string
+  /** The key under `quota`. */
+  readonly quota: 'rate' | 'concurrency'
+  /** 0 to 1: of the burst, or of the calls at once. */
+  readonly left: number
+}
+
 /** What callers have left of their quotas. Asked once a call, before anything is done for it; of no concern to callers without one. */
 export interface Quotas {
   /** Takes a place and spends a call, or says what refuses it. A caller that is only observed has its place all the same. */
@@ -415,6 +424,8 @@ export interface Quotas {
   leave(caller: Caller): void
   /** What would refuse the next call; takes nothing. */
   peek(caller: Caller): QuotaRefusal | null
+  /** How much is left, as far as this process knows: a level for each key of the quota; none where there is none. Takes nothing. */
+  levels(caller: Caller): readonly QuotaLevel[]
 }
 
 /** The callers' own keys, so that none of them is ever forwarded. */

@@ -2,7 +2,7 @@
 // never waited for. A caller keeps what it has spent when its configuration is loaded anew.
 import type { Rate } from '../model/adapter-policy.ts'
 import type { Caller, Quota } from '../model/caller.ts'
-import type { Clock, QuotaRefusal, Quotas } from '../model/ports.ts'
+import type { Clock, QuotaLevel, QuotaRefusal, Quotas } from '../model/ports.ts'
 import { createTokenBucket, type TokenBucket } from './token-bucket.ts'
 
 /** When a place comes free nobody knows. */
@@ -52,7 +52,16 @@ export function createQuotas(clock: Pick<Clock, 'now'>): Quotas {
       if (spent) spent.inFlight--
     },
     peek: (caller) => (caller.quota === undefined ? null : refusalFor(caller, spentOf(caller.name, caller.quota), false)),
+    levels: (caller) => (caller.quota === undefined ? [] : levelsOf(caller.name, spentOf(caller.name, caller.quota))),
   }
+}
+
+function levelsOf(caller: string, { quota: { concurrency }, bucket, inFlight }: Spent): readonly QuotaLevel[] {
+  const levels: QuotaLevel[] = []
+  if (bucket !== null) levels.push({ caller, quota: 'rate', left: bucket.left() })
+  // Callers that are only observed may have more under way.
+  if (concurrency !== null) levels.push({ caller, quota: 'concurrency', left: Math.max(0, 1 - inFlight / concurrency) })
+  return levels
 }
 
 function sameRate(before: Rate | null, now: Rate | null): boolean {

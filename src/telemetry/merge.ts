@@ -20,6 +20,7 @@ const GREATEST: ReadonlySet<string> = new Set([
 ])
 const LEAST: ReadonlySet<string> = new Set([
   ...['sallyport_config_last_reload_successful', 'sallyport_store_healthy', 'sallyport_rate_left_ratio'],
+  'sallyport_caller_quota_left_ratio',
 ])
 
 export function createTotals(): Totals {

@@ -1,12 +1,13 @@
 // Deeds to series. What happens at every call is counted in cells (call-cells.ts); what happens now and then, here.
 import type { SinkSample } from '../model/audit-sink.ts'
 import type { OverrideEntry } from '../model/breaker-override.ts'
-import type { Meter } from '../model/ports.ts'
+import type { Meter, QuotaLevel } from '../model/ports.ts'
 import { type AdapterSampler, createAdapterGauges } from './adapter-gauges.ts'
 import { createAuditSeries } from './audit-series.ts'
 import { createCallCells } from './call-cells.ts'
 import { type CredentialSampler, createCredentialGauges } from './credential-gauges.ts'
 import { createExposition, type Exposition, type MetricSamples } from './exposition.ts'
+import { createQuotaGauge } from './quota-gauge.ts'
 import { SERIES } from './series.ts'
 
 export interface Metrics extends Meter {
@@ -30,6 +31,8 @@ export interface Metrics extends Meter {
   configRefused(): void
   /** The stored secrets, read at every scrape. */
   watchCredentials(sampler: CredentialSampler): void
+  /** What the configured callers have left of their quotas, read at every scrape. */
+  watchQuotas(sampler: () => Iterable<QuotaLevel>): void
 }
 
 export interface MetricsOptions {
@@ -79,6 +82,8 @@ export function createMetrics(options: MetricsOptions): Metrics {
   let overrideSampler: () => Iterable<OverrideEntry> = () => []
   const setCredentialGauges = createCredentialGauges(exposition)
   let credentialSampler: CredentialSampler = () => []
+  const setQuotaGauge = createQuotaGauge(exposition, options.maxNames ?? 1000)
+  let quotaSampler: () => Iterable<QuotaLevel> = () => []
   const auditSeries = createAuditSeries(exposition)
   let sinkSampler: () => Iterable<SinkSample> = () => []
   let adapterSampler: AdapterSampler = () => []
@@ -115,6 +120,9 @@ export function createMetrics(options: MetricsOptions): Metrics {
     watchCredentials(sampler) {
       credentialSampler = sampler
     },
+    watchQuotas(sampler) {
+      quotaSampler = sampler
+    },
     watchSinks(sampler) {
       sinkSampler = sampler
     },
@@ -137,6 +145,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
     overrides.reset()
     for (const { adapter, state } of overrideSampler()) overrides.inc({ adapter: label(adapter), state })
     setCredentialGauges(credentialSampler)
+    setQuotaGauge(quotaSampler())
     auditSeries.setLags(sinkSampler())
   }
 }

@@ -78,6 +78,12 @@ export const SERIES = {
     help: "Decoded response bodies received for the caller's calls.",
     labels: ['caller'],
   },
+  callerQuotaLeft: {
+    name: 'sallyport_caller_quota_left_ratio',
+    type: 'gauge',
+    help: "What of a caller's quota can be spent at once, 0 to 1; quota: rate (of its burst) or concurrency (of the calls at once). Callers without a quota have none. Past the 1,000th caller: the least, as `other`.",
+    labels: ['caller', 'quota'],
+  },
   replays: {
     name: 'sallyport_idempotency_replays_total',
     type: 'counter',

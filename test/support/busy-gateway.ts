@@ -22,6 +22,7 @@ export interface BusyGateway {
 
 const OPERATOR = 'operator-key-0123456789'
 const WATCHED = 'watched-key-0123456789'
+const REPORTS = 'reports-key-0123456789'
 const BILLING = 'billing-key-0123456789'
 
 export async function startBusyGateway(): Promise<BusyGateway> {
@@ -47,6 +48,7 @@ export async function startBusyGateway(): Promise<BusyGateway> {
       callers: [
         { name: 'operator', keys: [OPERATOR], admin: true },
         { name: 'watched', keys: [WATCHED], observe: true, may: [] },
+        { name: 'reports', keys: [REPORTS], quota: { rate: '4/h', concurrency: 2 }, may: [{ adapter: 'well' }] },
         { name: 'billing', keys: [BILLING], may: NAMES.map((adapter) => ({ adapter })) },
       ],
       store: { redis: redis.url },
@@ -110,6 +112,7 @@ export async function startBusyGateway(): Promise<BusyGateway> {
     await gateway.call({ url: `${named}/` }, as('no such key'))
     await gateway.call({ url: `${named}/` }, as(OPERATOR))
     await gateway.call({ url: `${named}/` }, as(WATCHED))
+    await gateway.call({ url: `${named}/` }, as(REPORTS))
     const forced = JSON.stringify({ state: 'open', reason: 'observed', expiresIn: '10m' })
     await gateway.send('PUT', '/v1/admin/adapters/forced/breaker', forced, {
       headers: { 'content-type': 'application/json', 'x-sallyport-key': OPERATOR },

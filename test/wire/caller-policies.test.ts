@@ -33,7 +33,7 @@ test('a grant lists the secrets that a descriptor may name; the own ones of the 
 
 test('a spent quota is refused at once, before anything is done for the call, and said in prepare', async (t) => {
   const { up, gateway, at } = await setScene(t, {
-    config: billing({ may: [{ adapter: 'up' }], quota: { rate: '2/h' } }),
+    config: { ...billing({ may: [{ adapter: 'up' }], quota: { rate: '2/h' } }), metrics: { public: true } },
   })
   for (let i = 0; i < 2; i++) assert.equal((await gateway.call({ url: at('/p') }, AS)).status, 200)
   const { status, envelope, headers } = await gateway.call({ url: at('/p') }, AS)
@@ -42,6 +42,8 @@ test('a spent quota is refused at once, before anything is done for the call, an
   assert.ok(envelope.error.retryAfter > 1_700_000 && envelope.error.retryAfter <= 1_800_000)
   assert.equal(headers['retry-after'], String(Math.ceil(envelope.error.retryAfter / 1000)))
   assert.equal(up.received.length, 2)
+  const left = metric(await gateway.metrics(), 'sallyport_caller_quota_left_ratio', { caller: 'billing', quota: 'rate' })
+  assert.ok(left < 0.01, `${left}`)
   const prepared = await gateway.post('/v1/prepare', JSON.stringify({ url: at('/p') }), AS)
   assert.deepEqual(
     [prepared.status, prepared.envelope.plan.refusedBy, prepared.envelope.plan.adapter],

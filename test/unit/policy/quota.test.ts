@@ -117,3 +117,26 @@ test('a configuration that is loaded anew gives nothing back, unless the rate is
   assert.equal(enter(quotas, caller({ rate: rate(2) })), null)
   assert.notEqual(enter(quotas, caller({ rate: null, concurrency: 2 })), null, 'the two that entered are still under way')
 })
+
+test('what is left is told for each key of the quota, and asking takes nothing', async () => {
+  const clock = createFakeClock()
+  const quotas = createQuotas(clock)
+  const who = caller({ rate: rate(4), concurrency: 2 }, { observe: true })
+  const left = () => quotas.levels(who).map(({ quota, left }) => [quota, left])
+  assert.deepEqual(quotas.levels({ name: 'free', admin: false, may: [] }), [])
+  assert.deepEqual(quotas.levels(caller({ rate: rate(4) })), [{ caller: 'billing', quota: 'rate', left: 1 }])
+  enter(quotas, who)
+  for (let i = 0; i < 5; i++)
+    assert.deepEqual(left(), [
+      ['rate', 0.75],
+      ['concurrency', 0.5],
+    ])
+  for (let i = 0; i < 3; i++) enter(quotas, who)
+  assert.deepEqual(left()[1], ['concurrency', 0], 'a caller that is only observed goes on past it')
+  for (let i = 0; i < 4; i++) quotas.leave(who)
+  await clock.advance(1000)
+  assert.deepEqual(left(), [
+    ['rate', 1],
+    ['concurrency', 1],
+  ])
+})

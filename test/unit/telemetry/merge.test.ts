@@ -51,6 +51,18 @@ test('a page in OpenMetrics is one too', async () => {
   assert.match(text, /# EOF\n$/)
 })
 
+test('of what callers have left of their quotas the least of all processes is told', async () => {
+  const totals = createTotals()
+  for (const [process, left] of [0.75, 0.25, 1].entries()) {
+    const worker = aWorker(0)
+    worker.watchQuotas(() => [{ caller: 'c', quota: 'rate', left }])
+    totals.put(String(process), await worker.samples())
+  }
+  assert.deepEqual(line((await totals.print()).text, /^sallyport_caller_quota/), [
+    'sallyport_caller_quota_left_ratio{caller="c",quota="rate"} 0.25',
+  ])
+})
+
 test('a refused configuration or a sick store of one process is seen', async () => {
   const [well, sick] = [aWorker(0), aWorker(0)]
   well.storeHealthy('redis', true)

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import type { AdapterSample, CredentialSample } from '../../../src/model/ports.ts'
+import type { AdapterSample, CredentialSample, QuotaLevel } from '../../../src/model/ports.ts'
 import { wantsOpenMetrics } from '../../../src/telemetry/exposition.ts'
 import { createMetrics, type Metrics } from '../../../src/telemetry/metrics.ts'
 import { buildMetricsDocs, SERIES, type Series } from '../../../src/telemetry/series.ts'
@@ -250,6 +250,25 @@ describe('metrics', () => {
     const before = await size()
     for (let i = 10_000; i < 1_000_000; i++) round(i)
     assert.equal(await size(), before)
+  })
+
+  test('what callers have left of their quotas; names past the limit are other, the least of them', async () => {
+    const metrics = create(2)
+    const name = 'sallyport_caller_quota_left_ratio'
+    let levels: QuotaLevel[] = [
+      { caller: 'a', quota: 'rate', left: 0.5 },
+      { caller: 'a', quota: 'concurrency', left: 1 },
+      ...[0.7, 0.2, 0.4, 0.3].map((left, i): QuotaLevel => ({ caller: `b${i}`, quota: 'rate', left })),
+    ]
+    metrics.watchQuotas(() => levels)
+    assert.deepEqual(await linesOf(metrics, name), [
+      `${name}{caller="a",quota="rate"} 0.5`,
+      `${name}{caller="a",quota="concurrency"} 1`,
+      `${name}{caller="b0",quota="rate"} 0.7`,
+      `${name}{caller="other",quota="rate"} 0.2`,
+    ])
+    levels = []
+    assert.deepEqual(await linesOf(metrics, name), [], 'a quota that was lifted leaves nothing behind')
   })
 
   test('names past the limit count as other', async () => {
