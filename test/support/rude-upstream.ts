@@ -258,6 +258,18 @@ export async function createRudeUpstream(options: RudeOptions = {}): Promise<Rud
   }
 }
 
+/** Answers with that status and these header lines, whatever is asked. */
+export const says =
+  (status: number, ...headers: string[]): Behaviour =>
+  (socket) =>
+    void socket.write(`HTTP/1.1 ${status} Such\r\n${headers.map((line) => `${line}\r\n`).join('')}Content-Length: 0\r\n\r\n`)
+
+/** The first requests, over whatever connections, meet these in turn; all further ones the last. */
+export function inTurn(...behaviours: readonly Behaviour[]): Behaviour {
+  let at = 0
+  return (socket, request) => behaviours[Math.min(at++, behaviours.length - 1)]?.(socket, request)
+}
+
 export interface BlackHole {
   readonly port: number
   close(): Promise<void>

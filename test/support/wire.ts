@@ -64,11 +64,25 @@ export function metric(text: string, series: string, labels: Readonly<Record<str
 }
 
 /** Waits until `holds`; fails after `withinMs`. */
-export async function until(what: string, holds: () => boolean | Promise<boolean>, withinMs = 2000): Promise<void> {
+export async function until(what: string, holds: () => boolean | Promise<boolean>, withinMs = 10_000): Promise<void> {
   const end = performance.now() + withinMs
   while (!(await holds())) {
     if (performance.now() > end) assert.fail(`not so after ${withinMs} ms: ${what}`)
     await pause(5)
+  }
+}
+
+/** Ms since now, without those by which the machine kept this process from running on time. */
+export function startOwnClock(): () => number {
+  const resolution = 5
+  const turns = monitorEventLoopDelay({ resolution })
+  turns.enable()
+  const from = performance.now()
+  return () => {
+    const took = performance.now() - from
+    turns.disable()
+    const late = turns.count === 0 ? 0 : turns.count * (turns.mean / 1e6 - resolution)
+    return took - Math.max(0, late)
   }
 }
 

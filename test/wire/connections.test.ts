@@ -3,7 +3,8 @@ import assert from 'node:assert/strict'
 import { it } from 'node:test'
 import { freePort } from '../support/free-port.ts'
 import { startGateway } from '../support/gateway.ts'
-import { assertFreed, loopbackAdapter, metric, setRudeScene, stateOf, until } from '../support/wire.ts'
+import { type Behaviour, inTurn, says } from '../support/rude-upstream.ts'
+import { assertFreed, createHold, loopbackAdapter, metric, setRudeScene, stateOf, until } from '../support/wire.ts'
 
 const ONE_RETRY = { retry: { total: 1, backoffFactor: '1ms' } }
 
@@ -94,18 +95,20 @@ it('a POST with an idempotency key is repeated as a GET would be', async (t) => 
 })
 
 it('where all pooled connections have died unseen, the one free repeat goes out on a new one', async (t) => {
+  const hold = createHold()
+  const onNew = inTurn(...Array<Behaviour>(5).fill(hold.behaviour), says(200))
   const { upstream, gateway } = await setRudeScene(t, {
     upstream: {
       behaviours: {
-        'slow-then-dies': (socket, { nth }) => {
-          if (nth > 1) socket.resetAndDestroy()
-          else setTimeout(() => socket.write('HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n'), 60)
-        },
+        'held-then-dies': (socket, request) => (request.nth > 1 ? socket.resetAndDestroy() : onNew(socket, request)),
       },
     },
   })
-  const url = `${upstream.origin}/slow-then-dies`
-  await Promise.all(Array.from({ length: 5 }, () => gateway.call({ url })))
+  const url = `${upstream.origin}/held-then-dies`
+  const first = Promise.all(Array.from({ length: 5 }, () => gateway.call({ url })))
+  await until('each has its connection', () => upstream.received.length === 5)
+  hold.release()
+  await first
   assert.equal((await stateOf(gateway, 'rude')).idle, 5)
   const { envelope } = await gateway.call({ url })
   assert.deepEqual([envelope.status, envelope.error], [200, null])

@@ -1,10 +1,8 @@
 // Slots, queues and rates over the wire: who waits, who is refused, and what the answer says of it.
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
-import type { Behaviour, ReceivedRequest } from '../support/rude-upstream.ts'
-import { assertFreed, createHold, setRudeScene, stateOf, until } from '../support/wire.ts'
-
-const SLOW: Behaviour = (socket) => void setTimeout(() => socket.write('HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n'), 80)
+import { inTurn, type ReceivedRequest, says } from '../support/rude-upstream.ts'
+import { assertFreed, createHold, pause, setRudeScene, stateOf, until } from '../support/wire.ts'
 
 it('one call more than slots and queue is BulkheadFull at once, and nothing was sent', async (t) => {
   const hold = createHold()
@@ -33,26 +31,29 @@ it('one call more than slots and queue is BulkheadFull at once, and nothing was 
 })
 
 it('the queue is first come, first served, and its wait is told', async (t) => {
+  const hold = createHold()
   const { upstream, gateway } = await setRudeScene(t, {
     adapter: { limits: { concurrency: 1, queue: 10 } },
-    upstream: { behaviours: { slow: SLOW } },
+    upstream: { behaviours: { held: inTurn(hold.behaviour, says(200)) } },
   })
   const calls = []
   for (let n = 0; n < 4; n++) {
-    calls.push(gateway.call({ url: `${upstream.origin}/slow?n=${n}` }))
+    calls.push(gateway.call({ url: `${upstream.origin}/held?n=${n}` }))
     await until('it has arrived', async () => {
       const { slots, queued } = await stateOf(gateway, 'rude')
       return slots + queued === n + 1
     })
   }
+  await pause(50)
+  hold.release()
   const replies = await Promise.all(calls)
   assert.deepEqual(
     upstream.received.map(({ target }: ReceivedRequest) => target),
-    ['/slow?n=0', '/slow?n=1', '/slow?n=2', '/slow?n=3'],
+    ['/held?n=0', '/held?n=1', '/held?n=2', '/held?n=3'],
   )
   const last = replies[3]?.envelope
   assert.deepEqual([last.attempts[0].because, last.attempts.length], ['queue', 1])
-  assert.ok(last.attempts[0].waited >= 100, `waited ${last.attempts[0].waited} ms`)
+  assert.ok(last.attempts[0].waited >= 49, `waited ${last.attempts[0].waited} ms`)
   assert.equal(last.timings.queued, last.attempts[0].waited)
 })
 

@@ -16,7 +16,7 @@ const CALLERS = 200
 const BEFORE_KILL = 400
 const AFTER_KILL = 800
 /** Whatever was reached by then. */
-const LONGEST_MS = 4000
+const LONGEST_MS = 30_000
 const MIB = 1024 * 1024
 const KIND_COUNT = 8
 

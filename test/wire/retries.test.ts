@@ -2,22 +2,10 @@
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
 import { freePort } from '../support/free-port.ts'
-import type { Behaviour } from '../support/rude-upstream.ts'
+import { inTurn, says } from '../support/rude-upstream.ts'
 import { assertFreed, metric, setRudeScene, startStopwatch } from '../support/wire.ts'
 
 const QUICK = { retry: { total: 2, backoffFactor: '1ms' } }
-
-/** Answers with that status and these header lines, whatever is asked. */
-const says =
-  (status: number, ...headers: string[]): Behaviour =>
-  (socket) =>
-    void socket.write(`HTTP/1.1 ${status} Such\r\n${headers.map((line) => `${line}\r\n`).join('')}Content-Length: 0\r\n\r\n`)
-
-/** Each connection's first answers are these, the last for good. */
-function inTurn(...behaviours: readonly Behaviour[]): Behaviour {
-  let at = 0
-  return (socket, request) => behaviours[Math.min(at++, behaviours.length - 1)]?.(socket, request)
-}
 
 // biome-ignore lint/suspicious/noExplicitAny: the envelope under test
 const column = (envelope: any, key: string): unknown[] =>

@@ -12,7 +12,7 @@ import { STORE_KEY, startRedis, type TestRedis } from '../support/redis.ts'
 import { documentedAcl, MASTER, startSentinelSet } from '../support/redis-topologies.ts'
 import { gatewayFor, upstreamFor } from '../support/scene.ts'
 import { type ScriptedUpstream, valuesOf } from '../support/scripted-upstream.ts'
-import { loopbackAdapter, metric, pause, until } from '../support/wire.ts'
+import { loopbackAdapter, metric, pause, startOwnClock, until } from '../support/wire.ts'
 
 const STALE_FOR_MS = 1000
 /** Of a call that waits for nothing: some milliseconds, ten times over and more for a machine that others use too. */
@@ -56,10 +56,11 @@ async function houseOn(t: TestContext, redis: unknown, { staleForMs = STALE_FOR_
     up,
     gateway,
     async call(more = {}) {
-      const began = performance.now()
+      const took = startOwnClock()
       const { status, envelope } = await gateway.call({ url: `${up.origin}/p`, ...more })
+      const ms = took()
       const { type = null, message = '' } = envelope.error ?? {}
-      return { status, error: type, message, ms: performance.now() - began }
+      return { status, error: type, message, ms }
     },
     async isReady(degraded, withinMs = RECOVERY_MS) {
       const wanted = JSON.stringify({ ready: true, degraded })
