@@ -14,6 +14,7 @@ import type { BreakerFleet } from './model/breaker-fleet.ts'
 import type { Layer } from './model/dispatch.ts'
 import type { Clock, Logger, Meter } from './model/ports.ts'
 import { adapterStack } from './pipeline.ts'
+import { createAskedInstants } from './policy/asked-instants.ts'
 import type { Overrides } from './policy/overrides.ts'
 import type { RetryBudget } from './policy/retry-budget.ts'
 import { createSlots } from './policy/slots.ts'
@@ -50,9 +51,15 @@ export function buildStack(
     adapter.breaker === null ? null : createBreaker(adapter.breaker, { ...forcedPorts, meter: metrics, log, rotation, fleet })
   const bucket = adapter.limits.rate === null ? null : createTokenBucket(adapter.limits.rate, clock)
   const transport = createOriginTransport(adapter, origin, ports.transport)
-  const cooldown = createCooldown(adapter, { clock, random: Math.random, meter: metrics, log })
+  const asked = createAskedInstants(clock)
+  const cooldown = createCooldown(adapter, { clock, random: Math.random, asked, meter: metrics, log })
   const stacked = adapterStack({
-    retry: retry(breaker ? { budget, refusalMs: breaker.refusalMs } : { budget }, { clock, random: Math.random, meter: metrics }),
+    retry: retry(breaker ? { budget, refusalMs: breaker.refusalMs } : { budget }, {
+      clock,
+      random: Math.random,
+      asked,
+      meter: metrics,
+    }),
     cooldown: cooldown.layer,
     rateLimit: rateLimit(bucket, { clock }),
     breakerDoor: breaker?.door ?? createForcedDoor(forcedPorts),

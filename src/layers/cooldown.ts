@@ -8,8 +8,8 @@ import type { Layer } from '../model/dispatch.ts'
 import type { HopRequest } from '../model/hop.ts'
 import type { Clock, Logger, Meter, Random } from '../model/ports.ts'
 import { wait } from '../model/wait.ts'
+import type { AskedInstants } from '../policy/asked-instants.ts'
 import { createCooldowns } from '../policy/cooldowns.ts'
-import { askedRest } from '../policy/spent-limit.ts'
 
 export interface Cooldown {
   /** Waits. */
@@ -23,6 +23,8 @@ export interface Cooldown {
 export interface CooldownPorts {
   readonly clock: Clock
   readonly random: Random
+  /** The same that a retry waits for: both end at one instant. */
+  readonly asked: AskedInstants
   readonly meter: Pick<Meter, 'cooledDown'>
   readonly log: Logger
 }
@@ -44,10 +46,10 @@ export function createCooldown(adapter: AdapterPolicy, ports: CooldownPorts): Co
   const goBack = new GatewayError('RateLimited', 'held back by a 429')
 
   const learn = (request: HopRequest, { rawHeaders, keyOfPool }: { rawHeaders: readonly string[]; keyOfPool?: true }): void => {
-    const asked = keyOfPool ? null : askedRest(rawHeaders, clock.date())
+    const asked = keyOfPool ? null : ports.asked.of(rawHeaders)
     if (asked === null || asked.ms === 0) return
     const ms = Math.min(asked.ms, retry.retryAfterMaxMs)
-    if (!cooldowns.begin(keyOf(request), ms, asked.because)) return
+    if (!cooldowns.begin(keyOf(request), asked.until - asked.ms + ms, asked.because)) return
     meter.cooledDown(adapter.name)
     const fields = { adapter: adapter.name, origin: request.url.origin, credential: nameOf(request) }
     log.log('warn', 'held back by a 429', { ...fields, because: asked.because, afterMs: ms })

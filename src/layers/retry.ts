@@ -7,6 +7,7 @@ import type { HopRequest } from '../model/hop.ts'
 import type { Clock, Meter, Random } from '../model/ports.ts'
 import { headerValues, type UpstreamResponse } from '../model/upstream-response.ts'
 import { wait } from '../model/wait.ts'
+import type { AskedInstant, AskedInstants } from '../policy/asked-instants.ts'
 import {
   decideRetry,
   type RetryRule,
@@ -17,7 +18,6 @@ import {
 } from '../policy/retry.ts'
 import { parseRetryAfter } from '../policy/retry-after.ts'
 import type { RetryBudget } from '../policy/retry-budget.ts'
-import { askedRest } from '../policy/spent-limit.ts'
 
 export interface RetryState {
   /** Shared by all origins of the adapter; null: none. */
@@ -29,6 +29,8 @@ export interface RetryState {
 export interface RetryPorts {
   readonly clock: Clock
   readonly random: Random
+  /** The same that a cool-down lasts for: both end at one instant. */
+  readonly asked: AskedInstants
   readonly meter: Meter
 }
 
@@ -48,9 +50,10 @@ export function retry(state: RetryState, ports: RetryPorts): Layer {
 
   const judge = (ended: Ended, { request, context, tally }: Hop): RetryVerdict => {
     const { method, plan } = request
+    const asked = askedBy(ended, ports)
     const verdict = decideRetry(
       {
-        outcome: toOutcome(ended, clock),
+        outcome: ended.kind === 'failure' ? ended : toOutcome(ended.response, asked),
         method,
         repeatable: plan.repeatable,
         tally,
@@ -60,8 +63,11 @@ export function retry(state: RetryState, ports: RetryPorts): Layer {
       },
       plan.retry,
     )
-    if (verdict.kind === 'stop' || state.budget === null || state.budget.tryRetry()) return verdict
-    return { kind: 'stop', rule: 'budget', because: `retry.budget of adapter "${plan.adapter.name}" is spent` }
+    if (verdict.kind === 'stop') return verdict
+    if (state.budget?.tryRetry() === false)
+      return { kind: 'stop', rule: 'budget', because: `retry.budget of adapter "${plan.adapter.name}" is spent` }
+    if (asked === null || verdict.because !== 'Retry-After') return verdict
+    return { ...verdict, waitMs: Math.max(0, asked.until - clock.now()) }
   }
 
   return (next) => async (request, context) => {
@@ -100,12 +106,21 @@ function isFailing({ status }: UpstreamResponse, { plan }: HopRequest): boolean 
   return status >= 500 || plan.retry.statusForcelist.includes(status)
 }
 
-function toOutcome(ended: Ended, clock: Clock): TryOutcome {
-  if (ended.kind === 'failure') return ended
+function toOutcome({ status }: UpstreamResponse, asked: Asked | null): TryOutcome {
+  return { kind: 'status', status, retryAfterMs: asked?.ms ?? null }
+}
+
+/** How long an answer asked to be left alone, and until when that is on the monotonic clock. */
+type Asked = Pick<AskedInstant, 'ms' | 'until'>
+
+function askedBy(ended: Ended, { asked, clock }: RetryPorts): Asked | null {
+  if (ended.kind === 'failure') return null
   const { status, rawHeaders } = ended.response
-  if (status === 429) return { kind: 'status', status, retryAfterMs: askedRest(rawHeaders, clock.date())?.ms ?? null }
-  const value = headerValues(rawHeaders, 'retry-after')[0]
-  return { kind: 'status', status, retryAfterMs: value === undefined ? null : parseRetryAfter(value, clock.date()) }
+  if (status === 429) return asked.of(rawHeaders)
+  const date = clock.date()
+  const from = clock.now()
+  const ms = parseRetryAfter(headerValues(rawHeaders, 'retry-after')[0] ?? '', date)
+  return ms === null ? null : { ms, until: from + ms }
 }
 
 async function pause(ms: number, because: 'backoff' | 'Retry-After', context: CallContext, clock: Clock): Promise<void> {

@@ -38,7 +38,7 @@ export interface Trail {
   readonly waits: Wait[]
   /** All waits before bytes moved, ms. */
   readonly queuedMs: number
-  /** A wait before the next attempt; several add up, the last reason stands. */
+  /** A wait before the next attempt; several add up, the reason of the longest stands. */
   waited(ms: number, because: WaitReason): void
   /** Hands the accumulated wait to the attempt that begins now. */
   takeWait(): { readonly waited: number; readonly because: WaitReason | null }
@@ -58,6 +58,7 @@ export function greaterSent(a: Sent, b: Sent): Sent {
 export function createTrail(): Trail {
   let pendingMs = 0
   let pendingBecause: WaitReason | null = null
+  let longestMs = 0
   const attempts: Attempt[] = []
   const warnings: string[] = []
   const observed: RefusalRule[] = []
@@ -85,13 +86,17 @@ export function createTrail(): Trail {
     waited(ms, because) {
       trail.waits.push({ because, ms, next: attempts.length })
       pendingMs += ms
-      pendingBecause = because
+      if (ms >= longestMs) {
+        longestMs = ms
+        pendingBecause = because
+      }
       trail.queuedMs += ms
     },
     takeWait() {
       const taken = { waited: pendingMs, because: pendingBecause }
       pendingMs = 0
       pendingBecause = null
+      longestMs = 0
       return taken
     },
     warn(message) {

@@ -4,8 +4,8 @@ import type { Clock } from '../model/ports.ts'
 export interface Cooldowns {
   /** Nothing is held back. */
   readonly none: boolean
-  /** Holds `key` back for so long, unless it is held back for longer already. True: it was free. */
-  begin(key: string, ms: number, because: string): boolean
+  /** Holds `key` back until that instant, unless it is held back for longer already. True: it was free. */
+  begin(key: string, until: number, because: string): boolean
   /** null: it is free. Ms that are left, and the header that asked. */
   of(key: string): { readonly leftMs: number; readonly because: string } | null
   /** Of the one held back longest; 0: none is. */
@@ -41,9 +41,8 @@ export function createCooldowns(clock: Pick<Clock, 'now'>): Cooldowns {
     get none() {
       return held.size === 0
     },
-    begin(key, ms, because) {
+    begin(key, until, because) {
       const before = find(key)
-      const until = clock.now() + ms
       if (before !== null && before.until >= until) return false
       if (before === null) makeRoom()
       held.set(key, { until, because })

@@ -5,6 +5,7 @@ import { GatewayError } from '../../../src/errors/gateway-error.ts'
 import { createCooldown } from '../../../src/layers/cooldown.ts'
 import type { LimitsPolicy } from '../../../src/model/adapter-policy.ts'
 import type { HopPlan, HopRequest } from '../../../src/model/hop.ts'
+import { createAskedInstants } from '../../../src/policy/asked-instants.ts'
 import { aContext, aMeter, anAdapter, aPlan, aRequest, aResponse } from '../../support/builders.ts'
 import { createFakeClock } from '../../support/fake-clock.ts'
 import { type ScriptLine, scripted, watch } from '../../support/scripted-dispatch.ts'
@@ -21,7 +22,10 @@ function build(
   const logged: unknown[] = []
   const base = anAdapter()
   const adapter = anAdapter({ limits: { ...base.limits, ...limits }, retry: { ...base.retry, ...retry } })
-  const cooldown = createCooldown(adapter, { clock, random, meter, log: { log: (...line) => void logged.push(line) } })
+  const cooldown = createCooldown(adapter, {
+    ...{ clock, random, meter, asked: createAskedInstants(clock) },
+    log: { log: (...line) => void logged.push(line) },
+  })
   const upstream = scripted(...lines)
   const dispatch = cooldown.layer(cooldown.door(upstream.dispatch))
   const call = (
@@ -185,7 +189,10 @@ test('whatever comes: nothing is sent under a credential while it is held back, 
       const clock = createFakeClock()
       const freeAt = new Map<string, number>()
       const adapter = anAdapter()
-      const cooldown = createCooldown(adapter, { clock, random: Math.random, meter: aMeter(), log: { log() {} } })
+      const cooldown = createCooldown(adapter, {
+        ...{ clock, random: Math.random, meter: aMeter(), log: { log() {} } },
+        asked: createAskedInstants(clock),
+      })
       const calls = []
       for (const { key, answer, takesMs, thenMs } of steps) {
         let asked = 0

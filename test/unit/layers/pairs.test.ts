@@ -10,6 +10,7 @@ import { retry } from '../../../src/layers/retry.ts'
 import type { BreakerPolicy, RetryPolicy } from '../../../src/model/adapter-policy.ts'
 import type { Layer } from '../../../src/model/dispatch.ts'
 import { adapterStack } from '../../../src/pipeline.ts'
+import { createAskedInstants } from '../../../src/policy/asked-instants.ts'
 import { createSlots } from '../../../src/policy/slots.ts'
 import { aContext, aMeter, anAdapter, aPlan, aRequest, aResponse } from '../../support/builders.ts'
 import { createFakeClock } from '../../support/fake-clock.ts'
@@ -23,8 +24,7 @@ const through: Layer = (next) => next
 beforeEach(() => mock.timers.enable({ apis: ['setTimeout', 'Date'] }))
 afterEach(() => mock.timers.reset())
 
-function build(breakerPolicy: Partial<BreakerPolicy> = {}, rules: Partial<RetryPolicy> = {}) {
-  const clock = createFakeClock()
+function build(breakerPolicy: Partial<BreakerPolicy> = {}, rules: Partial<RetryPolicy> = {}, clock = createFakeClock()) {
   const meter = aMeter()
   const policy: BreakerPolicy = {
     errorRate: 0.5,
@@ -48,10 +48,11 @@ function build(breakerPolicy: Partial<BreakerPolicy> = {}, rules: Partial<RetryP
     rotation,
     forced: () => null,
   })
+  const asked = createAskedInstants(clock)
   const slots = createSlots({ concurrency: 1, queue: 5 })
-  const cooldown = createCooldown(anAdapter(), { clock, random: () => 0, meter, log: { log: () => {} } })
+  const cooldown = createCooldown(anAdapter(), { clock, random: () => 0, asked, meter, log: { log: () => {} } })
   const layers = adapterStack({
-    retry: retry({ budget: null, refusalMs: breaker.refusalMs }, { clock, meter, random: () => 0.5 }),
+    retry: retry({ budget: null, refusalMs: breaker.refusalMs }, { clock, asked, meter, random: () => 0.5 }),
     cooldown: cooldown.layer,
     rateLimit: through,
     breakerDoor: breaker.door,
@@ -184,3 +185,42 @@ test('bulkhead and cool-down: who stood in the queue when the 429 came gives its
   assert.deepEqual([queued.result.value, limited.result.value], [GOOD, GOOD])
   assert.deepEqual(queued.context.trail.takeWait().because, 'rate limit')
 })
+
+/** A machine that stands still for 20 ms, once, just after somebody has read the wall clock. */
+function createStallingClock() {
+  const clock = createFakeClock()
+  let lateMs = 0
+  const stalling = Object.assign(Object.create(clock) as typeof clock, {
+    now: () => clock.now() + lateMs,
+    date() {
+      const read = clock.date() + lateMs
+      lateMs = 20
+      return read
+    },
+  })
+  return { clock, stalling }
+}
+
+const AT = Date.UTC(2026, 0, 1) + 7000
+for (const [name, value] of [
+  ['Retry-After', '7'],
+  ['Retry-After', new Date(AT).toUTCString()],
+  ['RateLimit', '"day";r=0;t=7'],
+  ['RateLimit-Reset', '7'],
+  ['X-RateLimit-Reset', `${AT / 1000}`],
+  ['X-RateLimit-Reset', `${AT}`],
+] as const)
+  test(`retry and cooldown: both end at one instant, and the wait keeps its reason: ${name}: ${value}`, async () => {
+    const { clock, stalling } = createStallingClock()
+    const { call } = build({ volume: 10 }, {}, stalling)
+    const limited = aResponse({ status: 429, rawHeaders: [name, value] })
+    const { context, upstream, result } = call(limited, GOOD)
+    await clock.advance(6999)
+    assert.equal(upstream.asked.length, 1)
+    await clock.advance(1)
+    assert.equal(result.value, GOOD)
+    assert.deepEqual(
+      context.trail.waits.map(({ because }) => because),
+      ['Retry-After'],
+    )
+  })

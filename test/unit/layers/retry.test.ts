@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import { GatewayError } from '../../../src/errors/gateway-error.ts'
 import { retry } from '../../../src/layers/retry.ts'
 import type { RetryPolicy } from '../../../src/model/adapter-policy.ts'
+import { createAskedInstants } from '../../../src/policy/asked-instants.ts'
 import { createRetryBudget, type RetryBudget } from '../../../src/policy/retry-budget.ts'
 import { aContext, aMeter, anAdapter, aPlan, aRequest, aResponse } from '../../support/builders.ts'
 import { createFakeClock } from '../../support/fake-clock.ts'
@@ -26,7 +27,10 @@ function tryWith(lines: readonly ScriptLine[], { rules, repeatable = true, metho
   const meter = aMeter()
   const context = aContext()
   const upstream = scripted(...lines)
-  const layer = retry({ budget: budget ?? null, ...(refusalMs ? { refusalMs } : {}) }, { clock, meter, random: () => 0.5 })
+  const layer = retry(
+    { budget: budget ?? null, ...(refusalMs ? { refusalMs } : {}) },
+    { clock, asked: createAskedInstants(clock), meter, random: () => 0.5 },
+  )
   const plan = aPlan({ retry: { ...anAdapter().retry, ...rules }, repeatable })
   const result = watch(layer(upstream.dispatch)(aRequest({ plan, method }), context))
   return { clock, meter, context, upstream, result }
