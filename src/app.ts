@@ -124,7 +124,7 @@ export interface Machine {
 
 export function createApp(config: Config, { log, clock = systemClock, reload, traces, machine = null }: AppPorts): App {
   const metrics = createMetrics({ version: VERSION })
-  const tracer = traces?.({ clock, log, meter: metrics }) ?? null
+  const tracer = traces?.({ clock, log, meter: metrics, scheme: config.listen.tls ? 'https' : 'http' }) ?? null
   const keys = openKeyRing(config.store)
   const stores = openConfiguredStores(config, { canSeal: keys !== null, clock, meter: metrics, log })
   const ring = keys ?? createEphemeralKeyRing()

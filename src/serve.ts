@@ -213,10 +213,21 @@ async function reload(
     return { ...change, warnings, files }
   } catch (error) {
     serving.refused()
-    log.log('error', 'configuration refused, the old one stands', {})
+    log.log('error', 'configuration refused, the old one stands', error instanceof ConfigError ? whereOf(error) : {})
     process.stderr.write(`${error instanceof ConfigError ? error.message : `the configuration cannot be taken: ${error}`}\n`)
     throw error
   }
+}
+
+/** The first fault; the message of each stands on standard error. */
+function whereOf({ faults }: ConfigError): {
+  readonly file?: string
+  readonly line?: number
+  readonly key?: string
+  readonly count: number
+} {
+  const [first] = faults
+  return { ...(first && { file: first.file, line: first.line, key: first.key }), count: faults.length }
 }
 
 function endOnSignal(serving: Pick<Serving, 'drain' | 'kill'> & { stop(): void }, log: ProcessLogger): void {

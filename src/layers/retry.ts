@@ -4,7 +4,7 @@ import { GatewayError } from '../errors/gateway-error.ts'
 import type { CallContext } from '../model/call-context.ts'
 import type { Dispatch, Layer } from '../model/dispatch.ts'
 import type { HopRequest } from '../model/hop.ts'
-import type { Clock, Meter, Random } from '../model/ports.ts'
+import type { Clock, Meter, Random, RefusedRetry } from '../model/ports.ts'
 import { headerValues, type UpstreamResponse } from '../model/upstream-response.ts'
 import { wait } from '../model/wait.ts'
 import type { AskedInstant, AskedInstants } from '../policy/asked-instants.ts'
@@ -153,6 +153,6 @@ function settle(ended: Ended, stop: RetryStop, { request, context, tally }: Hop,
 }
 
 /** A status that nobody listed and an error that is none of ours to repeat are no refused retries. */
-function isCounted(rule: RetryRule): boolean {
+function isCounted(rule: RetryRule): rule is RefusedRetry {
   return rule !== 'status' && rule !== 'final'
 }

@@ -259,6 +259,9 @@ export interface CredentialSample {
   readonly expiresAt: number | null
 }
 
+/** The rule by which a failure is not tried again although tries were configured. */
+export type RefusedRetry = 'budget' | 'breaker' | 'deadline' | 'exhausted' | 'method' | 'retry-after' | 'size'
+
 /** Deeds, not series: names, labels and buckets are telemetry/metrics.ts' own business. */
 export interface Meter {
   callEnded(call: CallDeed): void
@@ -282,8 +285,7 @@ export interface Meter {
   spansExported(count: number, failed: boolean): void
   sessionUsed(outcome: 'unchanged' | 'saved' | 'lost'): void
   retried(adapter: string, reason: 'connect' | 'read' | 'status' | 'other' | 'stale'): void
-  /** A retry that a rule refused: 'budget' | 'deadline' | 'method' | 'retry-after' | 'exhausted' | 'size'. */
-  retryRefused(adapter: string, rule: string): void
+  retryRefused(adapter: string, rule: RefusedRetry): void
   breakerMoved(adapter: string, to: 'closed' | 'open' | 'half-open'): void
   /** A 429 began to hold a credential back. */
   cooledDown(adapter: string): void

@@ -2,7 +2,7 @@
 // budget and does the waiting. The counters are urllib3's.
 import type { GatewayError } from '../errors/gateway-error.ts'
 import type { RetryPolicy } from '../model/adapter-policy.ts'
-import type { Random } from '../model/ports.ts'
+import type { Random, RefusedRetry } from '../model/ports.ts'
 import { backoffMs } from './backoff.ts'
 import { type RetryReason, retryReason } from './classify.ts'
 
@@ -28,7 +28,7 @@ export interface RetryFacts {
 }
 
 /** 'status' and 'final': nothing was there to retry. 'budget' is given by the layer, which holds it. */
-export type RetryRule = 'budget' | 'breaker' | 'deadline' | 'exhausted' | 'final' | 'method' | 'retry-after' | 'size' | 'status'
+export type RetryRule = RefusedRetry | 'final' | 'status'
 
 export interface RetryStop {
   readonly kind: 'stop'

@@ -12,7 +12,7 @@ export interface Sample {
   readonly exemplar?: Exemplar
 }
 
-interface Exemplar {
+export interface Exemplar {
   readonly labelSet: Labels
   readonly value: number
   /** Seconds since 1970. */

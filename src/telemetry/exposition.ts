@@ -9,7 +9,14 @@ import {
   type PrometheusContentType,
   Registry,
 } from 'prom-client'
-import { type CounterCell, createCounterFamily, createHistogramFamily, type Family, type HistogramCell } from './cells.ts'
+import {
+  type CounterCell,
+  createCounterFamily,
+  createHistogramFamily,
+  type Exemplar,
+  type Family,
+  type HistogramCell,
+} from './cells.ts'
 import type { Series } from './series.ts'
 
 export interface Exposition {
@@ -73,6 +80,7 @@ export interface MetricSamples {
     readonly value: number
     readonly labels: Readonly<Record<string, string | number>>
     readonly metricName?: string
+    readonly exemplar?: Exemplar
   }[]
 }
 

@@ -61,10 +61,15 @@ function merge(pages: readonly (readonly MetricSamples[])[]): MetricSamples[] {
       const known = values.get(key)
       const { labels, metricName } = value
       const sum = known ? add(known.value, value.value) : value.value
-      values.set(key, { labels, value: sum, ...(metricName === undefined ? {} : { metricName }) })
+      const exemplar = newest(known?.exemplar, value.exemplar)
+      values.set(key, { labels, value: sum, ...(metricName === undefined ? {} : { metricName }), ...(exemplar && { exemplar }) })
     }
     return { ...first, values: [...values.values()] }
   })
+}
+
+function newest(a: Value['exemplar'], b: Value['exemplar']): Value['exemplar'] {
+  return a && (!b || a.timestamp > b.timestamp) ? a : b
 }
 
 function adderOf({ name }: MetricSamples): (a: number, b: number) => number {

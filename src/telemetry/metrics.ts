@@ -45,7 +45,6 @@ export interface MetricsOptions {
   readonly date?: () => number
 }
 
-const RULES = new Set(['budget', 'deadline', 'method', 'retry-after', 'exhausted', 'size'])
 const STORES = new Set(['redis', 'embedded'])
 
 const known = (name: string, names: ReadonlySet<string>): string => (names.has(name) ? name : 'other')
@@ -98,7 +97,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
     ...createStoreSeries(exposition),
     ...createConfigSeries(exposition, date, cells.nameCallers),
     retried: (adapter, reason) => retries.inc({ adapter: label(adapter), reason }),
-    retryRefused: (adapter, rule) => retriesRefused.inc({ adapter: label(adapter), rule: known(rule, RULES) }),
+    retryRefused: (adapter, rule) => retriesRefused.inc({ adapter: label(adapter), rule }),
     breakerMoved: (adapter, to) => breakerMoves.inc({ adapter: label(adapter), to }),
     cooledDown: (adapter) => cooldowns.inc({ adapter: label(adapter) }),
     tlsFailed: (adapter, reason) => tlsFailures.inc({ adapter: label(adapter), reason }),

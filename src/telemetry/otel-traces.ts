@@ -8,6 +8,7 @@ import {
   ROOT_CONTEXT,
   type Span,
   SpanKind,
+  type SpanOptions,
   SpanStatusCode,
   TraceFlags,
   type Tracer,
@@ -40,10 +41,12 @@ export interface TracesPorts {
   readonly clock: Clock
   readonly log: Logger
   readonly meter: Pick<Meter, 'spansExported'>
+  /** How callers reach the gateway. */
+  readonly scheme: 'http' | 'https'
 }
 
 export function createTraces(settings: TraceSettings, ports: TracesPorts): Traces {
-  const { clock } = ports
+  const { clock, scheme } = ports
   const ids = createIds()
   const { sampler: _, ratio: __, parentBased: ___, ...batching } = settings
   const own = resourceFromAttributes({ 'service.name': 'sallyport', 'service.version': VERSION })
@@ -59,9 +62,12 @@ export function createTraces(settings: TraceSettings, ports: TracesPorts): Trace
   return {
     begin({ entrance, traceparent, tracestate }) {
       const parent = parentOf(traceparent, tracestate)
-      const { name, kind } = SERVER_SPANS[entrance] ?? { name: entrance, kind: SpanKind.SERVER }
       const startedAt = { date: clock.date(), now: clock.now() }
-      const span = tracer.startSpan(name, { kind, startTime: startedAt.date }, parent)
+      const path = ENTRANCE_PATHS[entrance]
+      const span =
+        path === undefined
+          ? tracer.startSpan(`${entrance} request`, { kind: SpanKind.INTERNAL, startTime: startedAt.date }, parent)
+          : tracer.startSpan(`POST ${path}`, { ...serverSpan(path, scheme), startTime: startedAt.date }, parent)
       return callTrace(span, { tracer, ids, dateOf: (now) => startedAt.date + (now - startedAt.now) })
     },
     async close(withinMs) {
@@ -75,10 +81,12 @@ export function createTraces(settings: TraceSettings, ports: TracesPorts): Trace
   }
 }
 
-const SERVER_SPANS: Readonly<Record<string, { readonly name: string; readonly kind: SpanKind }>> = {
-  requests: { name: 'POST /v1/requests', kind: SpanKind.SERVER },
-  batch: { name: 'POST /v1/batch', kind: SpanKind.SERVER },
-  token: { name: 'token request', kind: SpanKind.INTERNAL },
+/** Of entrances where a caller's own request came in; any other call is the gateway's own. */
+const ENTRANCE_PATHS: Readonly<Record<string, string>> = { requests: '/v1/requests', batch: '/v1/batch' }
+
+function serverSpan(path: string, scheme: TracesPorts['scheme']): SpanOptions {
+  const attributes = { 'http.request.method': 'POST', 'http.route': path, 'url.path': path, 'url.scheme': scheme }
+  return { kind: SpanKind.SERVER, attributes }
 }
 
 interface Ids {
@@ -198,7 +206,6 @@ function tellWaits(span: Span, { waits, attempts, endedAt }: FinishedCall, dateO
 
 function callAttributes(line: FinishedCall['line'], httpStatus: number): Attributes {
   return {
-    'http.request.method': 'POST',
     'http.response.status_code': httpStatus,
     'sallyport.request_id': line.requestId,
     'sallyport.entrance': line.entrance,

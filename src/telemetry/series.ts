@@ -156,7 +156,7 @@ export const SERIES = {
   retriesRefused: {
     name: 'sallyport_retries_refused_total',
     type: 'counter',
-    help: 'Failures not tried again although tries were configured, by the rule that said so.',
+    help: 'Failures not tried again although tries were configured, by the rule that said so: exhausted (all tries were used), budget, breaker (it would refuse), deadline, method, retry-after (longer than retryAfterMax) or size.',
     labels: ['adapter', 'rule'],
   },
   breakerMoves: {

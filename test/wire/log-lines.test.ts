@@ -69,6 +69,9 @@ it('into a pipe it writes JSON lines, says each change of the configuration, and
   )
   configure('adapters: []]')
   await has('configuration refused, the old one stands')
+  const refused = parsed().find(({ event }) => event === 'configuration refused, the old one stands')
+  assert.deepEqual([refused?.line, refused?.count], [1, 1])
+  assert.match(String(refused?.file), /sallyport\.yaml$/)
   assert.equal(metric(await metrics(), 'sallyport_config_last_reload_successful'), 0)
   assert.equal(metric(await metrics(), 'sallyport_config_reload_failures_total'), 1)
   configure(config({ log: { level: 'warn' } }))
@@ -81,6 +84,8 @@ it('into a pipe it writes JSON lines, says each change of the configuration, and
 it('on a terminal it writes for a person', async (t) => {
   const { url, lines } = await start(t, { terminal: true })
   await call(url)
-  await until('the call has its line', () => lines().some((line) => / call/.test(line)))
+  await until('the call has its line', () =>
+    lines().some((line) => /call GET http:\/\/127\.0\.0\.1:9\/ ConnectionError in /.test(line)),
+  )
   assert.ok(!lines().some((line) => line.startsWith('{"level"')))
 })

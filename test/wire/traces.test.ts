@@ -54,6 +54,10 @@ it('a call is a server span under its caller, and each try a client span under t
     [attributes['http.response.status_code'], attributes['sallyport.request_id'], attributes['sallyport.adapter']],
     [200, envelope.requestId, 'up'],
   )
+  assert.deepEqual(
+    ['http.request.method', 'http.route', 'url.path', 'url.scheme'].map((name) => attributes[name]),
+    ['POST', '/v1/requests', '/v1/requests', 'http'],
+  )
   assert.deepEqual([attributes['sallyport.caller'], attributes['sallyport.fault']], ['local', 'none'])
   assert.deepEqual(
     spans.tries.map(({ traceId, parentSpanId, name, failed }) => [traceId, parentSpanId, name, failed]),

@@ -102,6 +102,37 @@ describe('logger', () => {
     }
   })
 
+  test('for a person each line is one line too, and says all that there is to say', async () => {
+    const { logger, lines } = aLogger({ pretty: await loadPretty({ colorize: false }) })
+    const quiet = {
+      traceId: null,
+      error: null,
+      rule: null,
+      breaker: null,
+      credential: null,
+      attempts: 1,
+      queuedMs: 0,
+      bytesIn: 0,
+    }
+    logger.callLine({ ...CALL, ...quiet, bytesOut: 0, method: 'GET', url: 'https://h/p?q', status: 200, durationMs: 12.4 })
+    logger.callLine({ ...CALL, method: null, url: null, status: null, error: 'RateLimited', rule: 'quota', durationMs: 0.2 })
+    logger.log('warn', 'breaker moved', { adapter: 'a', origin: 'https://h', from: 'closed', to: 'open', count: 0 })
+    logger.log('info', 'store away', { because: 'it is "gone" now', name: 'n', version: null })
+    assert.deepEqual(
+      lines.map((line) => line.split('\n').length),
+      [2, 2, 2, 2],
+    )
+    const [well, refused, moved, away] = lines.map((line) => line.replace(/^\[[\d:.]+\] /, '').trimEnd())
+    assert.match(
+      well ?? '',
+      /^INFO: call GET https:\/\/h\/p 200 in 12 ms requestId=\S+ caller=\S+ entrance=requests adapter=\S+ /,
+    )
+    assert.doesNotMatch(well ?? '', /null|queuedMs|bytes/)
+    assert.match(refused ?? '', /^INFO: call - - RateLimited in 0 ms .* rule=quota /)
+    assert.equal(moved, 'WARN: breaker moved adapter=a origin=https://h from=closed to=open count=0')
+    assert.equal(away, 'INFO: store away because="it is \\"gone\\" now" name=n')
+  })
+
   test('a very long value is cut', () => {
     const { logger, parsed } = aLogger()
     logger.log('info', 'config', { because: 'x'.repeat(100_000) })

@@ -63,6 +63,26 @@ test('of what callers have left of their quotas the least of all processes is to
   ])
 })
 
+test('of the exemplars of several processes the newest stands at its bucket', async () => {
+  const totals = createTotals()
+  for (const [process, traceId, at] of [
+    ['1', 'a'.repeat(32), 3000],
+    ['2', 'b'.repeat(32), 5000],
+    ['3', 'c'.repeat(32), 4000],
+    ['4', null, 9000],
+  ] as const) {
+    const worker = createMetrics({ version: '1', processMetrics: false, date: () => at })
+    worker.callEnded({ ...CALL, traceId })
+    totals.put(process, await worker.samples())
+  }
+  totals.bury('2')
+  const { text } = await totals.print('application/openmetrics-text')
+  assert.deepEqual(line(text, /^sallyport_call_duration_seconds_bucket.*trace_id/), [
+    `sallyport_call_duration_seconds_bucket{le="0.025",adapter="a"} 4 # {trace_id="${'b'.repeat(32)}"} 0.02 5`,
+  ])
+  assert.ok(!(await totals.print()).text.includes('trace_id'), 'plain text has none')
+})
+
 test('a refused configuration or a sick store of one process is seen', async () => {
   const [well, sick] = [aWorker(0), aWorker(0)]
   well.storeHealthy('redis', true)

@@ -159,7 +159,7 @@ describe('metrics', () => {
     metrics.attemptEnded({ adapter: 'a', status: 503, error: null, seconds: 1, reused: false })
     metrics.retried('a', 'status')
     metrics.retryRefused('a', 'budget')
-    metrics.retryRefused('a', 'something made up')
+    metrics.retryRefused('a', 'breaker')
     metrics.breakerMoved('a', 'open')
     metrics.resolved(0.002, 'answered')
     metrics.insecure('a')
@@ -172,7 +172,7 @@ describe('metrics', () => {
       'sallyport_attempt_duration_seconds_sum{adapter="a"} 1',
       'sallyport_retries_total{adapter="a",reason="status"} 1',
       'sallyport_retries_refused_total{adapter="a",rule="budget"} 1',
-      'sallyport_retries_refused_total{adapter="a",rule="other"} 1',
+      'sallyport_retries_refused_total{adapter="a",rule="breaker"} 1',
       'sallyport_breaker_transitions_total{adapter="a",to="open"} 1',
       'sallyport_dns_duration_seconds_count{outcome="answered"} 1',
       'sallyport_insecure_calls_total{adapter="a"} 1',
