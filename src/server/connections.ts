@@ -1,5 +1,6 @@
-// Callers' connections and what goes wrong below HTTP: bytes that are no HTTP, heads too large, senders too slow. Node's own
-// answers to these have no envelope, so they are written here, on the bare socket, and only where no other answer is due.
+// Callers' connections: whose turn it is on each, and what goes wrong below HTTP: bytes that are no HTTP, heads too large, senders
+// too slow. Node's own answers to these have no envelope, so they are written here, on the bare socket, and only where no other
+// answer is due.
 import { type Server, STATUS_CODES } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { GatewayError } from '../errors/gateway-error.ts'
@@ -7,9 +8,15 @@ import type { Answer, Gateway } from '../model/gateway-port.ts'
 import { malformed } from './door.ts'
 import { type Exchange, totalOf } from './exchange.ts'
 
+type Serve = (exchange: Exchange) => void
+
 interface Connection {
-  /** Begun and not over, in order of arrival. */
+  /** Arrived and not over, in order of arrival; the first of them is served. */
   readonly open: Set<Exchange>
+  /** Those behind it. */
+  readonly waiting: { readonly exchange: Exchange; readonly serve: Serve }[]
+  /** So many wait that nothing more is read. */
+  held: boolean
   /** The one whose body may still be arriving. */
   latest: Exchange | null
   /** Its bytes cannot be understood any further. */
@@ -17,11 +24,17 @@ interface Connection {
 }
 
 export interface Connections {
-  /** Takes note of a request on its connection, */
-  begin(exchange: Exchange): void
-  /** and of its end. */
+  /**
+   * `serve` is called when the answers to all earlier requests of the connection were taken: now, unless the caller does not wait
+   * for them (RFC 9112 §9.3.2). Never, where the connection ends before.
+   */
+  begin(exchange: Exchange, serve: Serve): void
+  /** Its answer was taken, or will never be. */
   end(exchange: Exchange): void
-  /** Answers on a socket that HTTP has let go of, as after CONNECT, and ends it. `extra`: whole header lines. */
+  /**
+   * Answers on a socket that HTTP has let go of, as after CONNECT, and ends it. Where other answers are still due on it, the
+   * last of them ends it instead. `extra`: whole header lines.
+   */
   refuse(socket: Duplex, error: GatewayError, extra: readonly string[]): void
 }
 
@@ -37,12 +50,18 @@ interface HttpFault extends NodeJS.ErrnoException {
   readonly reason?: string
 }
 
+/**
+ * Once so many requests of a connection wait, no more are read: what these hold is all that it can hold. Unread, a hang-up is not
+ * seen before something is written, so that it is more than a caller who means well would send ahead.
+ */
+const MOST_WAITING = 16
+
 export function watchConnections(server: Server, ports: ConnectionPorts): Connections {
   const connections = new WeakMap<Duplex, Connection>()
   const of = (socket: Duplex): Connection => {
     let connection = connections.get(socket)
     if (!connection) {
-      connection = { open: new Set(), latest: null, broken: false }
+      connection = { open: new Set(), waiting: [], held: false, latest: null, broken: false }
       connections.set(socket, connection)
     }
     return connection
@@ -63,10 +82,10 @@ export function watchConnections(server: Server, ports: ConnectionPorts): Connec
     if (error === null || !socket.writable) return void socket.destroy()
     const { open, latest } = connection
     const reading = latest !== null && !latest.req.complete ? latest : null
-    const earlier = [...open].filter((exchange) => exchange !== reading)
-    if (earlier.length > 0) {
-      // Their answers are due first and then close; a bare refusal before them would be taken for one of theirs.
-      for (const exchange of earlier) exchange.closes = true
+    const last = [...open].findLast((exchange) => exchange !== reading)
+    if (last) {
+      // Those are due first, and the last of them closes; a bare refusal before them would be taken for one of theirs.
+      last.closes = true
     } else if (reading?.answered) {
       socket.end()
       linger(socket, ports.lingerMs)
@@ -77,17 +96,51 @@ export function watchConnections(server: Server, ports: ConnectionPorts): Connec
   })
 
   return {
-    begin(exchange) {
-      const connection = of(exchange.req.socket)
+    begin(exchange, serve) {
+      const { socket } = exchange.req
+      const connection = of(socket)
       connection.open.add(exchange)
       connection.latest = exchange
+      if (connection.open.size === 1) return serve(exchange)
+      connection.waiting.push({ exchange, serve })
+      if (connection.waiting.length >= MOST_WAITING) hold(socket, connection)
     },
-    end: (exchange) => void connections.get(exchange.req.socket)?.open.delete(exchange),
+    end(exchange) {
+      const { socket } = exchange.req
+      const connection = of(socket)
+      connection.open.delete(exchange)
+      const next = connection.waiting.shift()
+      if (!next) return
+      if (!socket.writable) return void connection.waiting.splice(0)
+      next.serve(next.exchange)
+      if (connection.held && connection.waiting.length < MOST_WAITING) release(socket, connection)
+    },
     refuse(socket, error, extra) {
       socket.on('error', () => socket.destroy()).resume()
+      const last = [...of(socket).open].at(-1)
+      if (last) {
+        last.closes = true
+        return
+      }
       refuse(socket, error, null, extra)
     },
   }
+}
+
+function release(socket: Duplex, connection: Connection): void {
+  connection.held = false
+  socket.off('resume', stay).resume()
+}
+
+function stay(this: Duplex): void {
+  this.pause()
+}
+
+/** Until it is released: HTTP resumes the socket for each body that it reads. */
+function hold(socket: Duplex, connection: Connection): void {
+  if (connection.held) return
+  connection.held = true
+  socket.on('resume', stay).pause()
 }
 
 /** The other side may still be sending; closing at once would reset the connection before it has read its answer. */

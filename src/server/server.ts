@@ -161,7 +161,7 @@ async function settledWithin(inFlight: InFlight, ms: number): Promise<boolean> {
   return true
 }
 
-type Begin = (req: IncomingMessage, res: ServerResponse, expects: boolean) => Exchange
+type Begin = (req: IncomingMessage, res: ServerResponse, expects: boolean, serve: (exchange: Exchange) => void) => void
 
 function createBegin(ports: {
   readonly inFlight: InFlight
@@ -171,7 +171,15 @@ function createBegin(ports: {
   readonly isLeaving: () => boolean
 }): Begin {
   const { inFlight, connections, makeRequestId, isLeaving } = ports
-  return (req, res, expects) => {
+  const track = (exchange: Exchange): void => {
+    exchange.closes ||= isLeaving()
+    inFlight.begin(exchange)
+    exchange.res.on('close', () => {
+      inFlight.end(exchange)
+      connections.end(exchange)
+    })
+  }
+  return (req, res, expects, serve) => {
     const exchange: Exchange = {
       req,
       res,
@@ -181,16 +189,13 @@ function createBegin(ports: {
       caller: null,
       answered: false,
       expects,
-      closes: expects || isLeaving(),
+      closes: expects,
       stop: null,
     }
-    inFlight.begin(exchange)
-    connections.begin(exchange)
-    res.on('close', () => {
-      connections.end(exchange)
-      inFlight.end(exchange)
+    connections.begin(exchange, (mine) => {
+      track(mine)
+      serve(mine)
     })
-    return exchange
   }
 }
 
@@ -233,12 +238,12 @@ function attach({ server, secure, begin, connections, routes, pages, callers }: 
     if (refusal.type === 'InvalidDescriptor') exchange.closes = true // where its body ends cannot be relied on
     routes.refuse(exchange, refusal)
   }
+  const refuseExpectation = (exchange: Exchange): void =>
+    routes.refuse(exchange, malformed('Of Expect only 100-continue is understood; leave the header out.'))
   server
-    .on('request', (req, res) => serve(begin(req, res, false)))
-    .on('checkContinue', (req, res) => serve(begin(req, res, true)))
-    .on('checkExpectation', (req, res) => {
-      routes.refuse(begin(req, res, true), malformed('Of Expect only 100-continue is understood; leave the header out.'))
-    })
+    .on('request', (req, res) => begin(req, res, false, serve))
+    .on('checkContinue', (req, res) => begin(req, res, true, serve))
+    .on('checkExpectation', (req, res) => begin(req, res, true, refuseExpectation))
     .on('connect', (_req, socket) => {
       const error = new GatewayError('MethodNotAllowed', 'CONNECT is not taken here: POST a descriptor to /v1/requests.')
       connections.refuse(socket, error, ['Allow: GET, HEAD, POST'])

@@ -11,7 +11,7 @@ import { after, before, describe, it } from 'node:test'
 import { residentBytes } from '../bench/measure.ts'
 import { KEY, type Server, startGateway } from '../bench/servers.ts'
 import { createRudeUpstream, type RudeUpstream } from '../support/rude-upstream.ts'
-import { until } from '../support/wire.ts'
+import { pause, until } from '../support/wire.ts'
 
 const MIB = 1024 * 1024
 const HEADERS = { 'content-type': 'application/json', 'x-sallyport-key': KEY }
@@ -65,6 +65,11 @@ describe('a crowd of callers', { skip: process.platform !== 'linux' && 'memory i
   }
   const post = (path: string, body: unknown): Promise<Response> =>
     fetch(gateway.url + path, { method: 'POST', headers: HEADERS, body: JSON.stringify(body) })
+  /** As bytes: a call of this path of the upstream. */
+  const requestOf = (path: string): string => {
+    const body = JSON.stringify({ url: upstream.origin + path })
+    return `POST /v1/requests HTTP/1.1\r\nHost: x\r\nX-Sallyport-Key: ${KEY}\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`
+  }
   const assertServed = async (): Promise<void> => {
     assert.equal((await post('/v1/requests', { url: `${upstream.origin}/ok` })).status, 200)
     for (const path of ['/healthz', '/readyz', '/metrics', '/v1/admin/adapters'])
@@ -99,14 +104,41 @@ describe('a crowd of callers', { skip: process.platform !== 'linux' && 'memory i
   it('callers who never read their answers hold no more than these', async (t) => {
     await assertServed()
     const empty = residentBytes(gateway.pid)
-    const body = JSON.stringify({ url: `${upstream.origin}/big` })
-    const request = `POST /v1/requests HTTP/1.1\r\nHost: x\r\nX-Sallyport-Key: ${KEY}\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`
     const crowd = await openMany(60)
-    for (const socket of crowd) socket.pause().write(request)
+    for (const socket of crowd) socket.pause().write(requestOf('/big'))
     await until('each has a call answered', () => upstream.received.length >= crowd.length, 15_000)
     await assertServed()
     const grown = (residentBytes(gateway.pid) - empty) / MIB
     t.diagnostic(`${grown.toFixed(0)} MiB for ${crowd.length} answers of 1 MiB not taken, ${upstream.received.length} calls made`)
+    assert.ok(grown < crowd.length * 6, `${grown.toFixed(0)} MiB`)
+    leave(crowd)
+    await assertServed()
+  })
+
+  it('those who send twenty requests each and never read an answer hold no more than those who send one', async (t) => {
+    await assertServed()
+    const empty = residentBytes(gateway.pid)
+    const before = upstream.received.length
+    const crowd = await openMany(60)
+    for (const socket of crowd) socket.pause().write(requestOf('/big').repeat(20))
+    const calls = (): number => upstream.received.length - before
+    await until('each has a call answered', () => calls() >= crowd.length, 15_000)
+    let seen = -1
+    // What the system's buffers take counts as read; then nothing goes on.
+    await until(
+      'no further call is begun',
+      async () => {
+        const stands = seen === calls()
+        seen = calls()
+        if (!stands) await pause(500)
+        return stands
+      },
+      20_000,
+    )
+    await assertServed()
+    const grown = (residentBytes(gateway.pid) - empty) / MIB
+    t.diagnostic(`${grown.toFixed(0)} MiB, ${calls()} of ${crowd.length * 20} calls made`)
+    assert.ok(calls() < crowd.length * 10, `${calls()} calls`)
     assert.ok(grown < crowd.length * 6, `${grown.toFixed(0)} MiB`)
     leave(crowd)
     await assertServed()

@@ -71,21 +71,6 @@ describe('the hot entrance', () => {
     const empty = await send()
     assert.equal(empty.headers.get('content-length'), '0')
   })
-
-  test('requests sent one after the other without waiting are answered in order', async (t) => {
-    const release: (() => void)[] = []
-    const { raw, calls } = await aFace(t, {
-      call: (incoming) => new Promise((resolve) => release.push(() => resolve(anAnswer(incoming.body.toString())))),
-    })
-    const { socket, until } = raw(post('{"a":1}') + post('{"a":2}', 'Connection: close'))
-    while (calls.length < 2) await sleep(1)
-    release[1]?.()
-    await sleep(5)
-    release[0]?.()
-    const text = await until('2}"')
-    assert.ok(text.indexOf('1}"') > 0 && text.indexOf('1}"') < text.indexOf('2}"'))
-    socket.destroy()
-  })
 })
 
 describe('who may come in', () => {
