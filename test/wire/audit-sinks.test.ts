@@ -54,9 +54,10 @@ test('a collector gets every record of a call; while it fails calls go on and th
   assert.deepEqual([...state.keys], [`Bearer ${CANARY_TOKEN}`])
   state.status = 503
   assert.equal((await gateway.call({ url: at('/two') })).envelope.status, 200)
-  await until(async () => /sallyport_audit_lag_records\{sink="siem"\} 2\n/.test(await gateway.metrics()))
+  const failed = /sallyport_audit_shipment_failures_total\{sink="siem",outcome="failed"\} [1-9]/
+  await until(async () => failed.test(await gateway.metrics()))
   const metrics = await gateway.metrics()
-  assert.match(metrics, /sallyport_audit_shipment_failures_total\{sink="siem",outcome="failed"\} [1-9]/)
+  assert.match(metrics, /sallyport_audit_lag_records\{sink="siem"\} 2\n/)
   assert.match(metrics, /sallyport_audit_shipped_records_total\{sink="siem"\} 2\n/)
   assert.match(metrics, /sallyport_audit_lag_seconds\{sink="siem"\} [0-9.]+/)
   state.status = 200

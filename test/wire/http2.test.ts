@@ -389,5 +389,5 @@ it('the read clock does not run while a large body goes out, and is on time afte
   assert.ok(taken.envelope.attempts[0].elapsed >= 398)
   const stalled = await gateway.call({ url: at('/stalls'), method: 'PUT', data, timeout: { read: 300 } })
   assert.equal(stalled.envelope.error.type, 'ReadTimeout')
-  assert.ok(stalled.envelope.attempts[0].elapsed < 1500, `${stalled.envelope.attempts[0].elapsed} ms`)
+  assert.ok(stalled.envelope.attempts[0].elapsed < 3000, `${stalled.envelope.attempts[0].elapsed} ms`)
 })

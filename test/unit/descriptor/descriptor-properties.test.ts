@@ -189,9 +189,9 @@ describe('a mebibyte of anything is answered in time', () => {
   for (const [name, text] of Object.entries(texts)) {
     test(name, () => {
       const bytes = Buffer.from(text)
-      const started = performance.now()
+      const before = process.cpuUsage()
       const error = refusal(bytes)
-      assert.ok(performance.now() - started < BOUND_MS)
+      assert.ok(process.cpuUsage(before).user < BOUND_MS * 1000)
       assert.ok(JSON.stringify(error?.detail ?? '').length < 100_000)
     })
   }

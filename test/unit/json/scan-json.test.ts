@@ -101,10 +101,10 @@ describe('depth', () => {
   test('a scalar has no depth', () => assert.deepEqual(check('1', 0), { ok: true }))
   test('brackets beside each other do not add up', () => assert.deepEqual(check(`[${'[],{},'.repeat(100)}[]]`, 2), { ok: true }))
   test('ten million open brackets are answered at once', () => {
-    const started = performance.now()
+    const before = process.cpuUsage()
     assert.equal(check('['.repeat(10_000_000)).ok, false)
     assert.equal(checkJson(Buffer.from('['.repeat(10_000_000)), 1e9).ok, false)
-    assert.ok(performance.now() - started < 4000)
+    assert.ok(process.cpuUsage(before).user < 4_000_000)
   })
 })
 
