@@ -8,21 +8,13 @@ import { after, describe, test } from 'node:test'
 import type { SecretBook } from '../../../src/credentials/book.ts'
 import { createKeyRing } from '../../../src/credentials/key-ring.ts'
 import { createSealer } from '../../../src/credentials/seal.ts'
-import type { Clock } from '../../../src/model/ports.ts'
+import { systemClock as clock } from '../../../src/installation.ts'
 import { openStores, type Stores } from '../../../src/stores/open-stores.ts'
 import { openRedis } from '../../../src/stores/redis.ts'
 import { aMeter } from '../../support/builders.ts'
 import { redisTarget, startRedis } from '../../support/redis.ts'
 import { administer, openBook } from '../../support/secrets.ts'
 
-const clock: Clock = {
-  now: () => performance.now(),
-  date: () => Date.now(),
-  after(ms, callback) {
-    const timer = setTimeout(callback, ms)
-    return () => clearTimeout(timer)
-  },
-}
 const silent = { log: () => {} }
 const sealer = createSealer({
   ring: createKeyRing({ keys: [{ id: 'a', key: randomBytes(32) }], active: 'a' }),

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { after, test } from 'node:test'
 import { GatewayError } from '../../../src/errors/gateway-error.ts'
-import type { Clock } from '../../../src/model/ports.ts'
+import { systemClock as clock } from '../../../src/installation.ts'
 import { openRedis, type RedisConnection } from '../../../src/stores/redis.ts'
 import { createRedisIdempotency } from '../../../src/stores/redis-idempotency.ts'
 import { createRedisSecrets } from '../../../src/stores/redis-secrets.ts'
@@ -14,14 +14,6 @@ import { startRedis, type TestRedis } from '../../support/redis.ts'
 import { singleTarget } from '../../support/redis-topologies.ts'
 import { pause, until } from '../../support/wire.ts'
 
-const clock: Clock = {
-  now: () => performance.now(),
-  date: () => Date.now(),
-  after(ms, callback) {
-    const timer = setTimeout(callback, ms)
-    return () => clearTimeout(timer)
-  },
-}
 const COMMAND_TIMEOUT_MS = 150
 /** Later than the command's limit and the socket's. */
 const LATE_MS = 900

@@ -5,7 +5,7 @@ import { after, describe, test } from 'node:test'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { GatewayError } from '../../../src/errors/gateway-error.ts'
-import type { Clock } from '../../../src/model/ports.ts'
+import { systemClock as clock } from '../../../src/installation.ts'
 import type { RedisTarget } from '../../../src/model/redis-target.ts'
 import { openRedis, type RedisConnection } from '../../../src/stores/redis.ts'
 import { createRedisValues } from '../../../src/stores/redis-values.ts'
@@ -25,14 +25,6 @@ import {
 } from '../../support/redis-topologies.ts'
 import { pause, until } from '../../support/wire.ts'
 
-const clock: Clock = {
-  now: () => performance.now(),
-  date: () => Date.now(),
-  after(ms, callback) {
-    const timer = setTimeout(callback, ms)
-    return () => clearTimeout(timer)
-  },
-}
 const COMMAND_TIMEOUT_MS = 200
 /** What a loaded machine may add. */
 const SLACK_MS = 500

@@ -6,6 +6,7 @@ import { after, describe, test } from 'node:test'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { GatewayError } from '../../../src/errors/gateway-error.ts'
+import { systemClock as clock } from '../../../src/installation.ts'
 import type { Clock, Meter } from '../../../src/model/ports.ts'
 import { openRedis, type RedisConnection } from '../../../src/stores/redis.ts'
 import { createRedisIdempotency } from '../../../src/stores/redis-idempotency.ts'
@@ -13,14 +14,6 @@ import { createRedisValues } from '../../../src/stores/redis-values.ts'
 import { aMeter } from '../../support/builders.ts'
 import { redisTarget, startRedis, type TestRedis } from '../../support/redis.ts'
 
-const clock: Clock = {
-  now: () => performance.now(),
-  date: () => Date.now(),
-  after(ms, callback) {
-    const timer = setTimeout(callback, ms)
-    return () => clearTimeout(timer)
-  },
-}
 const COMMAND_TIMEOUT_MS = 200
 /** For tests that are not about time. */
 const PATIENT_MS = 5000
