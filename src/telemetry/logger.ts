@@ -1,10 +1,12 @@
 // JSON lines, one object each, made of allow-listed fields alone: what is not on the list does not reach a log, whoever passes
-// it. One line a call, written past pino's serialisers because it is on the hot path; everything else goes through pino.
+// it. One line a call (shed-lines.ts: unless shed), written past pino's serialisers because it is on the
+// hot path; everything else goes through pino.
 import { pino } from 'pino'
 import { inOnePiece } from '../model/one-piece.ts'
 import type { CallLine, CallLog, Logger, LogLevel } from '../model/ports.ts'
 import { createLineLimit } from './line-limit.ts'
 import type { Pretty } from './pretty.ts'
+import { createShedLines } from './shed-lines.ts'
 
 export interface LoggerOptions {
   /** Lines below it are dropped. 'silent': none at all. */
@@ -109,6 +111,7 @@ export function createLogger(options: LoggerOptions): ProcessLogger {
   )
   const limit = createLineLimit()
   const timestamp = createTimestamp()
+  const shed = createShedLines((calls) => logger.info(allowed({ error: 'Overloaded', ...calls }), 'calls shed'))
   return {
     log(level, event, fields = {}) {
       if (!logger.isLevelEnabled(level)) return
@@ -118,12 +121,15 @@ export function createLogger(options: LoggerOptions): ProcessLogger {
     },
     callLine(call) {
       const level = call.error === 'InternalError' ? 'error' : 'info'
-      if (logger.isLevelEnabled(level)) destination.write(formatCallLine(call, level, timestamp()))
+      if (logger.isLevelEnabled(level) && shed.admit(call)) destination.write(formatCallLine(call, level, timestamp()))
     },
     setLevel(level) {
       logger.level = level
     },
-    flush: destination.flush,
+    flush() {
+      shed.flush()
+      destination.flush()
+    },
   }
 }
 

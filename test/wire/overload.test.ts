@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
 import { startGateway, type TestGateway } from '../support/gateway.ts'
 import { createRudeUpstream, type RudeUpstream } from '../support/rude-upstream.ts'
-import { loopbackAdapter, until } from '../support/wire.ts'
+import { loopbackAdapter, metric, until } from '../support/wire.ts'
 
 describe('with as many requests under way as overload.calls', () => {
   let upstream: RudeUpstream
@@ -39,6 +39,24 @@ describe('with as many requests under way as overload.calls', () => {
     const { status, envelope } = await gateway.post('/v1/batch', JSON.stringify({ requests: [{ url: `${upstream.origin}/` }] }))
     assert.equal(status, 503)
     assert.equal(envelope.error.type, 'Overloaded')
+  })
+
+  it('a flood of refusals has few lines in the log, all of them in the metrics, and none in the audit trail', async () => {
+    const before = metric(await gateway.metrics(), 'sallyport_refusals_total', { rule: 'overload' })
+    const records = gateway.audit().length
+    const linesBefore = gateway.logs().split('\n').length
+    for (let i = 0; i < 200; i++) await gateway.call({ url: `${upstream.origin}/` })
+    assert.equal(metric(await gateway.metrics(), 'sallyport_refusals_total', { rule: 'overload' }) - before, 200)
+    assert.equal(gateway.audit().length, records)
+    const counted = (): number =>
+      gateway
+        .logs()
+        .split('\n')
+        .slice(linesBefore - 1, -1)
+        .map((line) => JSON.parse(line))
+        .reduce((sum, { event, count }) => sum + (event === 'calls shed' ? count : event === 'call' ? 1 : 0), 0)
+    await until('each is told, alone or by its number', () => counted() >= 200)
+    assert.ok(gateway.logs().split('\n').length - linesBefore < 20)
   })
 
   for (const path of ['/healthz', '/readyz', '/metrics', '/openapi.json', '/v1/admin/adapters'])

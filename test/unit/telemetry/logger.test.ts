@@ -52,6 +52,55 @@ describe('logger', () => {
     })
   })
 
+  describe('of calls that are shed', () => {
+    const shed: CallLine = { ...CALL, error: 'Overloaded', rule: 'overload', source: 'gateway', method: null, attempts: 0 }
+    const told = (lines: Record<string, unknown>[]) =>
+      lines.map(({ event, caller, entrance, count }) => [event, caller, entrance, ...(count === undefined ? [] : [count])])
+
+    test('the first of each caller has its line, those after it one line a second with their number', (t) => {
+      t.mock.timers.enable({ apis: ['setTimeout'] })
+      const { logger, lines, parsed } = aLogger()
+      for (let second = 0; second < 2; second++) {
+        for (let i = 0; i < 1000; i++) logger.callLine({ ...shed, requestId: `r-${i}` })
+        t.mock.timers.tick(1000)
+      }
+      logger.callLine({ ...shed, caller: 'other' })
+      logger.callLine({ ...shed, entrance: 'batch' })
+      t.mock.timers.tick(5000)
+      assert.deepEqual(told(parsed()), [
+        ['call', 'billing', 'requests'],
+        ['calls shed', 'billing', 'requests', 999],
+        ['calls shed', 'billing', 'requests', 1000],
+        ['call', 'other', 'requests'],
+        ['call', 'billing', 'batch'],
+      ])
+      lines.length = 0
+      logger.callLine(shed)
+      assert.deepEqual(told(parsed()), [['call', 'billing', 'requests']], 'after a second without any it is a first again')
+    })
+
+    test('what was counted is told at the end of the process too', () => {
+      const { logger, parsed } = aLogger()
+      for (let i = 0; i < 3; i++) logger.callLine(shed)
+      logger.flush()
+      assert.deepEqual(told(parsed()), [
+        ['call', 'billing', 'requests'],
+        ['calls shed', 'billing', 'requests', 2],
+      ])
+    })
+
+    for (const [name, other] of [
+      ['another refusal', { error: 'RateLimited', rule: 'rate' }],
+      ['a call that was understood first', { method: 'GET' }],
+      ['an administrator', { entrance: 'admin' }],
+    ] as const)
+      test(`${name} has its line each time`, () => {
+        const { logger, lines } = aLogger()
+        for (let i = 0; i < 3; i++) logger.callLine({ ...shed, ...other })
+        assert.equal(lines.length, 3)
+      })
+  })
+
   for (const [name, url, shown] of [
     ['userinfo', 'https://user:canary@host/p', 'https://host/p'],
     ['userinfo without a path', 'https://user:canary@host?x=@y', 'https://host'],
