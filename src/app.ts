@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { isDeepStrictEqual } from 'node:util'
 import { createAdapterPool } from './adapters/adapter-pool.ts'
 import { createBreakerFleet } from './adapters/breaker-fleet.ts'
+import { createCooldownFleet } from './adapters/cooldown-fleet.ts'
 import { createRoutes } from './adapters/routes.ts'
 import { createTwinRoutes } from './adapters/twin-routes.ts'
 import { createAdministration } from './admin/administration.ts'
@@ -156,7 +157,9 @@ export function createApp(config: Config, { log, clock = systemClock, reload, tr
   let snapshot = takeSnapshot(config, identities)
   const resolver = createResolver({ servers: config.dns.servers, clock, meter: metrics })
   const rotation = createBreakerRotation(clock)
-  const fleet = createBreakerFleet({ board: stores.breakers, clock, replica: randomBytes(8).toString('hex') })
+  const replica = randomBytes(8).toString('hex')
+  const fleet = createBreakerFleet({ board: stores.breakers, clock, replica })
+  const cooldowns = createCooldownFleet({ board: stores.cooldowns, clock, replica })
   const own = createOwnListeners()
   const overrides = createOverrides(clock)
   const sharedOverrides = createSharedOverrides({
@@ -180,6 +183,7 @@ export function createApp(config: Config, { log, clock = systemClock, reload, tr
     log,
     rotation,
     fleet,
+    cooldowns,
     credentials: attach,
     overrides,
     transport: {
@@ -309,6 +313,7 @@ export function createApp(config: Config, { log, clock = systemClock, reload, tr
       logLevel.close()
       rotation.close()
       fleet.close()
+      cooldowns.close()
       resolver.close()
       stores.close()
       log.flush()

@@ -11,6 +11,7 @@ import { timeLeft } from './layers/time-left.ts'
 import { traceContext } from './layers/trace-context.ts'
 import type { AdapterPolicy } from './model/adapter-policy.ts'
 import type { BreakerFleet } from './model/breaker-fleet.ts'
+import type { CooldownFleet } from './model/cooldown-fleet.ts'
 import type { Layer } from './model/dispatch.ts'
 import type { Clock, Logger, Meter } from './model/ports.ts'
 import { adapterStack } from './pipeline.ts'
@@ -29,6 +30,7 @@ export interface StackPorts {
   readonly log: Logger
   readonly rotation: BreakerRotation
   readonly fleet: BreakerFleet
+  readonly cooldowns: CooldownFleet
   readonly credentials: Layer
   readonly overrides: Pick<Overrides, 'over'>
   readonly transport: TransportPorts
@@ -52,7 +54,10 @@ export function buildStack(
   const bucket = adapter.limits.rate === null ? null : createTokenBucket(adapter.limits.rate, clock)
   const transport = createOriginTransport(adapter, origin, ports.transport)
   const asked = createAskedInstants(clock)
-  const cooldown = createCooldown(adapter, { clock, random: Math.random, asked, meter: metrics, log })
+  const cooldown = createCooldown(adapter, origin.origin, {
+    ...{ clock, random: Math.random, asked, meter: metrics, log },
+    fleet: ports.cooldowns,
+  })
   const stacked = adapterStack({
     retry: retry(breaker ? { budget, refusalMs: breaker.refusalMs } : { budget }, {
       clock,
@@ -88,6 +93,7 @@ export function buildStack(
     busy: () => (breaker?.tripped() ?? false) || cooldown.longestMs() > 0,
     async close() {
       breaker?.shutdown()
+      cooldown.close()
       await transport.close()
     },
   }

@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto'
 import { GatewayError } from '../errors/gateway-error.ts'
 import type { AdapterPolicy } from '../model/adapter-policy.ts'
 import type { CallContext } from '../model/call-context.ts'
+import type { CooldownFleet } from '../model/cooldown-fleet.ts'
 import type { Layer } from '../model/dispatch.ts'
 import type { HopRequest } from '../model/hop.ts'
 import type { Clock, Logger, Meter, Random } from '../model/ports.ts'
@@ -18,6 +19,8 @@ export interface Cooldown {
   readonly door: Layer
   /** As AdapterSample.cooldownMs. */
   longestMs(): number
+  /** Nothing of other replicas is heard any more. */
+  close(): void
 }
 
 export interface CooldownPorts {
@@ -27,21 +30,30 @@ export interface CooldownPorts {
   readonly asked: AskedInstants
   readonly meter: Pick<Meter, 'cooledDown'>
   readonly log: Logger
+  /** The same of other replicas. */
+  readonly fleet: CooldownFleet
 }
 
 /** Those who waited leave within a tenth of what they waited, a second at most, and not all at once. */
 const SPREAD = 0.1
 const SPREAD_MAX_MS = 1000
 
+/** In place of a header's name. */
+const TOLD_ANOTHER = 'a wait to another replica'
+
 const passThrough: Layer = (next) => next
 
 /** One of an adapter and origin. */
-export function createCooldown(adapter: AdapterPolicy, ports: CooldownPorts): Cooldown {
+export function createCooldown(adapter: AdapterPolicy, origin: string, ports: CooldownPorts): Cooldown {
   const { limits, retry } = adapter
   if (!limits.cooldown || !retry.respectRetryAfterHeader || retry.retryAfterMaxMs === 0)
-    return { layer: passThrough, door: passThrough, longestMs: () => 0 }
+    return { layer: passThrough, door: passThrough, longestMs: () => 0, close() {} }
   const { clock, random, meter, log } = ports
   const cooldowns = createCooldowns(clock)
+  const seat = ports.fleet.join(adapter.name, origin, (key, until) => {
+    // Whoever can write to the store holds nobody back for longer than an upstream could.
+    cooldowns.begin(key, Math.min(until, clock.now() + retry.retryAfterMaxMs), TOLD_ANOTHER)
+  })
   /** Never seen outside: who meets it waits and comes again. */
   const goBack = new GatewayError('RateLimited', 'held back by a 429')
 
@@ -49,7 +61,11 @@ export function createCooldown(adapter: AdapterPolicy, ports: CooldownPorts): Co
     const asked = keyOfPool ? null : ports.asked.of(rawHeaders)
     if (asked === null || asked.ms === 0) return
     const ms = Math.min(asked.ms, retry.retryAfterMaxMs)
-    if (!cooldowns.begin(keyOf(request), asked.until - asked.ms + ms, asked.because)) return
+    const key = keyOf(request)
+    const until = asked.until - asked.ms + ms
+    const begun = cooldowns.begin(key, until, asked.because)
+    if (begun !== 'known' && mayBeTold(request)) seat.tell(key, { until, hurry: begun === 'begun' })
+    if (begun !== 'begun') return
     meter.cooledDown(adapter.name)
     const fields = { adapter: adapter.name, origin: request.url.origin, credential: nameOf(request) }
     log.log('warn', 'held back by a 429', { ...fields, because: asked.because, afterMs: ms })
@@ -69,6 +85,7 @@ export function createCooldown(adapter: AdapterPolicy, ports: CooldownPorts): Co
 
   return {
     longestMs: cooldowns.longestMs,
+    close: seat.leave,
     layer: (next) => async (request, context) => {
       for (;;) {
         await (cooldowns.none ? undefined : standBy(request, context))
@@ -137,6 +154,9 @@ function keyOf({ plan: { credential, tls }, headers, url }: HopRequest): string 
   const own = credential.kind === 'given' ? credential.auth : [headers.filter(([name]) => isKey(name)), keysIn(url.target)]
   return `${credential.kind} ${cert} ${createHash('sha256').update(JSON.stringify(own)).digest('base64')}`
 }
+
+/** A digest of what a caller brought could be tried against guesses by whoever reads the store: of that others learn by themselves. */
+const mayBeTold = ({ plan }: HopRequest): boolean => plan.credential.kind === 'stored'
 
 /** A caller may bring a credential that the gateway knows nothing of. */
 const isKey = (name: string): boolean =>

@@ -488,3 +488,19 @@ export interface BreakerNews {
 export interface BreakerBoard {
   exchange(report: BreakerReport): Promise<BreakerNews>
 }
+
+/** A credential that a 429 holds back, as another replica told it. */
+export interface CooldownNews {
+  /** Of the entry, for as long as it stands. */
+  readonly id: string
+  readonly key: string
+  /** By the store's clock, ms. */
+  readonly endsAt: number
+  readonly leftMs: number
+}
+
+/** Where replicas tell each other of cool-downs. Rejects with Overloaded where the store is away. */
+export interface CooldownBoard {
+  /** Tells what was begun or made longer here, and answers all that stands of other replicas. Keys hold no credential. */
+  exchange(replica: string, told: readonly { readonly key: string; readonly leftMs: number }[]): Promise<readonly CooldownNews[]>
+}

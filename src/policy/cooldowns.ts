@@ -4,8 +4,8 @@ import type { Clock } from '../model/ports.ts'
 export interface Cooldowns {
   /** Nothing is held back. */
   readonly none: boolean
-  /** Holds `key` back until that instant, unless it is held back for longer already. True: it was free. */
-  begin(key: string, until: number, because: string): boolean
+  /** Holds `key` back until that instant. 'known': it is held back for as long already; 'begun': it was free. */
+  begin(key: string, until: number, because: string): 'begun' | 'longer' | 'known'
   /** null: it is free. Ms that are left, and the header that asked. */
   of(key: string): { readonly leftMs: number; readonly because: string } | null
   /** Of the one held back longest; 0: none is. */
@@ -43,10 +43,10 @@ export function createCooldowns(clock: Pick<Clock, 'now'>): Cooldowns {
     },
     begin(key, until, because) {
       const before = find(key)
-      if (before !== null && before.until >= until) return false
+      if (before !== null && before.until >= until) return 'known'
       if (before === null) makeRoom()
       held.set(key, { until, because })
-      return before === null
+      return before === null ? 'begun' : 'longer'
     },
     of(key) {
       const found = find(key)

@@ -2,7 +2,16 @@
 // no key to seal with. app.ts and the command line both open their stores here.
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { AuditSink } from '../model/audit-sink.ts'
-import type { BreakerBoard, Clock, IdempotencyStore, KeyValueStore, Logger, Meter, SecretStore } from '../model/ports.ts'
+import type {
+  BreakerBoard,
+  Clock,
+  CooldownBoard,
+  IdempotencyStore,
+  KeyValueStore,
+  Logger,
+  Meter,
+  SecretStore,
+} from '../model/ports.ts'
 import type { RedisTarget } from '../model/redis-target.ts'
 import { openEmbedded } from './embedded.ts'
 import { createEmbeddedIdempotency } from './embedded-idempotency.ts'
@@ -14,6 +23,7 @@ import { createMemoryValues } from './memory-values.ts'
 import { openRedis } from './redis.ts'
 import { type AuditStreamOptions, createRedisAuditStream } from './redis-audit-stream.ts'
 import { createRedisBreakers } from './redis-breakers.ts'
+import { createRedisCooldowns } from './redis-cooldowns.ts'
 import { createRedisIdempotency } from './redis-idempotency.ts'
 import { createRedisSecrets } from './redis-secrets.ts'
 import { createRedisValues } from './redis-values.ts'
@@ -41,6 +51,8 @@ export interface Stores {
   readonly localIdempotency: IdempotencyStore
   /** Where replicas tell each other of their breakers; null: there are none. */
   readonly breakers: BreakerBoard | null
+  /** Likewise of cool-downs. */
+  readonly cooldowns: CooldownBoard | null
   /** Where the audit trail is shipped to; null: there is none. */
   readonly auditStream: ((options: AuditStreamOptions) => AuditSink) | null
   healthy(): boolean
@@ -87,6 +99,7 @@ export function openStores(options: StoresOptions, ports: StoresPorts): Stores {
       idempotency: createRedisIdempotency(redis),
       localIdempotency,
       breakers: createRedisBreakers(redis),
+      cooldowns: createRedisCooldowns(redis),
       auditStream: (stream) => createRedisAuditStream(redis, stream),
       healthy: redis.healthy,
       close: redis.close,
@@ -102,6 +115,7 @@ export function openStores(options: StoresOptions, ports: StoresPorts): Stores {
     idempotency: createEmbeddedIdempotency(embedded, clock),
     localIdempotency,
     breakers: null,
+    cooldowns: null,
     auditStream: null,
     healthy: embedded.healthy,
     close: embedded.close,

@@ -2,9 +2,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { CANARY_TOKEN } from '../support/canary.ts'
-import { setScene } from '../support/scene.ts'
+import type { TestGateway } from '../support/gateway.ts'
+import { STORE_KEY, startRedis } from '../support/redis.ts'
+import { gatewayFor, setScene, upstreamFor } from '../support/scene.ts'
 import { valuesOf } from '../support/scripted-upstream.ts'
-import { metric } from '../support/wire.ts'
+import { loopbackAdapter, metric, until } from '../support/wire.ts'
 
 const SECRETS = ['one', 'two'].map((name) => ({ name, token: `${CANARY_TOKEN}.${name}` }))
 
@@ -68,4 +70,35 @@ test('one key of a pool that met a 429 holds back itself, and not the pool', asy
   )
   const post = async () => (await gateway.call({ url: at('/'), method: 'POST', data: 'x' })).envelope
   assert.deepEqual([(await post()).status, (await post()).status, (await post()).status], [429, 200, 200])
+})
+
+test('what one replica is told by a 429 the other honours too, while they share a Redis', async (t) => {
+  const redis = await startRedis()
+  t.after(() => redis.stop())
+  const up = await upstreamFor(t)
+  const options = {
+    adapters: [loopbackAdapter('up', up.origin, { credentials: 'one', allowPlaintextSecrets: true })],
+    config: { store: { redis: redis.url, key: STORE_KEY } },
+  }
+  const a = await gatewayFor(t, options)
+  const b = await gatewayFor(t, options)
+  await until('the store is reached', async () => (await a.get('/readyz')).text === '{"ready":true,"degraded":[]}')
+  const bound = { origins: [up.origin], callers: ['*'] }
+  await a.provision({ name: 'one', scheme: 'bearer', values: { token: CANARY_TOKEN }, ...bound })
+  const ask = async (gateway: TestGateway, over: object = {}) =>
+    (await gateway.call({ url: `${up.origin}/`, method: 'POST', data: 'x', ...over })).envelope
+  await until('the other has the secret', async () => (await ask(b)).status === 200)
+  up.answer({ status: 429, headers: [['Retry-After', '2']] })
+  const from = performance.now()
+  assert.equal((await ask(a)).status, 429)
+  up.answer({ status: 200 })
+  const heldFor = async () => metric(await b.metrics(), 'sallyport_cooldown_seconds', { adapter: 'up' })
+  await until('the other has heard', async () => (await heldFor()) > 0, 1500)
+  const received = up.received.length
+  const early = await ask(b, { timeout: { total: 50 } })
+  assert.deepEqual([early.error.type, early.error.sent, up.received.length], ['RateLimited', 'no', received])
+  assert.match(early.error.message, /answered 429 with a wait to another replica/)
+  const late = await ask(b)
+  assert.deepEqual([late.status, late.attempts[0].because], [200, 'rate limit'])
+  assert.ok(performance.now() - from >= 1990, 'not before the instant')
 })

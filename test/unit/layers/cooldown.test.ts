@@ -1,28 +1,41 @@
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
+import { describe, test } from 'node:test'
 import fc from 'fast-check'
+import { createCooldownFleet } from '../../../src/adapters/cooldown-fleet.ts'
 import { GatewayError } from '../../../src/errors/gateway-error.ts'
 import { createCooldown } from '../../../src/layers/cooldown.ts'
 import type { LimitsPolicy } from '../../../src/model/adapter-policy.ts'
 import type { HopPlan, HopRequest } from '../../../src/model/hop.ts'
+import type { CooldownBoard } from '../../../src/model/ports.ts'
 import { createAskedInstants } from '../../../src/policy/asked-instants.ts'
 import { aContext, aMeter, anAdapter, aPlan, aRequest, aResponse } from '../../support/builders.ts'
-import { createFakeClock } from '../../support/fake-clock.ts'
+import { createMemoryCooldowns } from '../../support/cooldown-board.ts'
+import { createFakeClock, type FakeClock } from '../../support/fake-clock.ts'
 import { type ScriptLine, scripted, watch } from '../../support/scripted-dispatch.ts'
 
 const limited = (value: string) => aResponse({ status: 429, rawHeaders: ['Retry-After', value] })
 const stored = (name: string): HopPlan['credential'] => ({ kind: 'stored', name, from: 'adapter' })
 
+interface BuildOptions {
+  readonly limits?: Partial<LimitsPolicy>
+  readonly random?: () => number
+  readonly retry?: object
+  readonly clock?: FakeClock
+  readonly board?: CooldownBoard | null
+  readonly replica?: string
+}
+
 function build(
   lines: readonly ScriptLine[],
-  { limits = {}, random = () => 0, retry = {} }: { limits?: Partial<LimitsPolicy>; random?: () => number; retry?: object } = {},
+  { limits = {}, random = () => 0, retry = {}, clock = createFakeClock(), board = null, replica = 'r' }: BuildOptions = {},
 ) {
-  const clock = createFakeClock()
   const meter = aMeter()
   const logged: unknown[] = []
+  const fleet = createCooldownFleet({ board, clock, replica })
   const base = anAdapter()
   const adapter = anAdapter({ limits: { ...base.limits, ...limits }, retry: { ...base.retry, ...retry } })
-  const cooldown = createCooldown(adapter, {
+  const cooldown = createCooldown(adapter, 'https://api.example.com', {
+    fleet,
     ...{ clock, random, meter, asked: createAskedInstants(clock) },
     log: { log: (...line) => void logged.push(line) },
   })
@@ -35,7 +48,7 @@ function build(
     const context = aContext({ deadline })
     return { context, result: watch(dispatch(aRequest({ ...over, plan: aPlan({ adapter, credential }) }), context)) }
   }
-  return { clock, meter, logged, upstream, call, cooldown }
+  return { clock, meter, logged, upstream, call, cooldown, fleet }
 }
 
 test('after a 429 with Retry-After everybody with that credential waits for it, whoever they are', async () => {
@@ -189,7 +202,8 @@ test('whatever comes: nothing is sent under a credential while it is held back, 
       const clock = createFakeClock()
       const freeAt = new Map<string, number>()
       const adapter = anAdapter()
-      const cooldown = createCooldown(adapter, {
+      const cooldown = createCooldown(adapter, 'o', {
+        fleet: createCooldownFleet({ board: null, clock, replica: 'r' }),
         ...{ clock, random: Math.random, meter: aMeter(), log: { log() {} } },
         asked: createAskedInstants(clock),
       })
@@ -215,4 +229,76 @@ test('whatever comes: nothing is sent under a credential while it is held back, 
     }),
     { numRuns: 60 },
   )
+})
+
+describe('several replicas', () => {
+  function replicas(count: number) {
+    const clock = createFakeClock()
+    const board = createMemoryCooldowns(clock)
+    const make = (line: ScriptLine, name: string, retry: object = {}) =>
+      build([line, aResponse()], { clock, board, replica: name, retry })
+    const gateways = Array.from({ length: count }, (_, at) => make(at === 0 ? limited('7') : aResponse(), `r${at}`))
+    return { clock, board, make, gateways }
+  }
+
+  test('what one is told by a 429 all honour within a second, to the same instant, and nobody tells it on', async () => {
+    const { clock, gateways, board } = replicas(3)
+    gateways[0]?.call()
+    await clock.advance(1000)
+    const waiting = gateways.map((gateway) => gateway.call())
+    const [, other] = gateways.map((gateway) => gateway.call(stored('another')))
+    await clock.advance(5990)
+    assert.deepEqual([waiting.map(({ result }) => result.done), other?.result.done], [[false, false, false], true])
+    await clock.advance(10)
+    assert.deepEqual(
+      waiting.map(({ result }) => result.done),
+      [true, true, true],
+    )
+    assert.equal(board.entries.length, 0)
+    assert.deepEqual(gateways[1]?.meter.deeds, [], 'one 429 is counted once')
+    for (const { fleet } of gateways) fleet.close()
+    assert.equal(clock.pending, 0)
+  })
+
+  test('an origin that is met later honours what stood on the board before', async () => {
+    const { clock, gateways, board } = replicas(1)
+    gateways[0]?.call()
+    const fleet = createCooldownFleet({ board, clock, replica: 'late' })
+    await clock.advance(1000)
+    const heard: [string, number][] = []
+    fleet.join('example', 'https://api.example.com', (key, until) => heard.push([key, until]))
+    fleet.join('example', 'https://elsewhere.example', () => assert.fail('of another origin'))
+    assert.deepEqual(heard, [['stored token ', 7000]])
+  })
+
+  test('whatever stands on the board holds nobody back for longer than retry.retryAfterMax', async () => {
+    const { clock, board, make } = replicas(0)
+    const { cooldown } = make(aResponse(), 'a', { retryAfterMaxMs: 5000 })
+    await board.exchange('forger', [{ key: 'example https://api.example.com\nstored token ', leftMs: 1e12 }])
+    await clock.advance(500)
+    assert.equal(cooldown.longestMs(), 5000)
+    await clock.advance(5000)
+    assert.equal(cooldown.longestMs(), 0, 'and once')
+  })
+
+  test('while the board is away each goes by what it meets; what stands then is told when it is back', async () => {
+    const { clock, gateways, board } = replicas(2)
+    board.away = true
+    gateways[0]?.call()
+    await clock.advance(1000)
+    assert.deepEqual(
+      gateways.map(({ cooldown }) => cooldown.longestMs() > 0),
+      [true, false],
+    )
+    board.away = false
+    await clock.advance(1000)
+    assert.equal(gateways[1]?.cooldown.longestMs(), 5000)
+  })
+
+  test('a credential that a descriptor brought stands nowhere but in its own replica', async () => {
+    const { clock, gateways, board } = replicas(1)
+    gateways[0]?.call({ kind: 'given', auth: { type: 'bearer', token: 'x' } })
+    await clock.advance(500)
+    assert.deepEqual([board.entries, (gateways[0]?.cooldown.longestMs() ?? 0) > 0], [[], true])
+  })
 })

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, mock, test } from 'node:test'
 import { createBreakerFleet } from '../../../src/adapters/breaker-fleet.ts'
+import { createCooldownFleet } from '../../../src/adapters/cooldown-fleet.ts'
 import { GatewayError } from '../../../src/errors/gateway-error.ts'
 import { createBreaker, createBreakerRotation } from '../../../src/layers/breaker.ts'
 import { bulkhead } from '../../../src/layers/bulkhead.ts'
@@ -50,7 +51,14 @@ function build(breakerPolicy: Partial<BreakerPolicy> = {}, rules: Partial<RetryP
   })
   const asked = createAskedInstants(clock)
   const slots = createSlots({ concurrency: 1, queue: 5 })
-  const cooldown = createCooldown(anAdapter(), { clock, random: () => 0, asked, meter, log: { log: () => {} } })
+  const cooldown = createCooldown(anAdapter(), 'o', {
+    fleet: createCooldownFleet({ board: null, clock, replica: 'r' }),
+    clock,
+    random: () => 0,
+    asked,
+    meter,
+    log: { log: () => {} },
+  })
   const layers = adapterStack({
     retry: retry({ budget: null, refusalMs: breaker.refusalMs }, { clock, asked, meter, random: () => 0.5 }),
     cooldown: cooldown.layer,
