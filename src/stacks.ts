@@ -59,12 +59,15 @@ export function buildStack(
     fleet: ports.cooldowns,
   })
   const stacked = adapterStack({
-    retry: retry(breaker ? { budget, refusalMs: breaker.refusalMs } : { budget }, {
-      clock,
-      random: Math.random,
-      asked,
-      meter: metrics,
-    }),
+    retry: retry(
+      { budget, breaker },
+      {
+        clock,
+        random: Math.random,
+        asked,
+        meter: metrics,
+      },
+    ),
     cooldown: cooldown.layer,
     rateLimit: rateLimit(bucket, { clock }),
     breakerDoor: breaker?.door ?? createForcedDoor(forcedPorts),

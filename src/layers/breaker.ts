@@ -7,6 +7,7 @@ import { GatewayError } from '../errors/gateway-error.ts'
 import type { BreakerPolicy } from '../model/adapter-policy.ts'
 import type { BreakerFleet } from '../model/breaker-fleet.ts'
 import type { Override } from '../model/breaker-override.ts'
+import type { CallContext } from '../model/call-context.ts'
 import type { Layer } from '../model/dispatch.ts'
 import type { BreakerState } from '../model/envelope.ts'
 import type { Clock, Logger, Meter } from '../model/ports.ts'
@@ -16,6 +17,11 @@ export interface Breaker {
   state(): BreakerState
   /** Ms for which a call would be refused; 0: it would be admitted. */
   refusalMs(): number
+  /**
+   * Keeps a place for the try that this call makes next, `inMs` from now. False: calls are let through step by step (breaker.ramp),
+   * and there is none for it.
+   */
+  keepPlace(context: CallContext, inMs: number): boolean
   /** Refuses before anybody queues; admits nobody yet. */
   readonly door: Layer
   /** Admits, judges and counts. */
@@ -119,6 +125,8 @@ export function createBreaker(policy: BreakerPolicy, ports: BreakerPorts): Break
   let trippedHere = false
   let wantedProbe = false
   let ramp: Ramp | null = null
+  /** Calls that have a place of the ramp for their next try. */
+  const placed = new WeakSet<CallContext>()
   let shown: BreakerState = 'closed'
 
   const state = (): BreakerState => {
@@ -204,7 +212,8 @@ export function createBreaker(policy: BreakerPolicy, ports: BreakerPorts): Break
 
   const door: Layer = (next) => (request, context) => {
     const forMs = refusalMs()
-    if (forMs === 0 && (ramp === null || forced() !== null || ramp.admits())) return next(request, context)
+    if (forMs === 0 && (ramp === null || forced() !== null || placed.delete(context) || ramp.admits(0)))
+      return next(request, context)
     context.trail.breaker = state()
     return Promise.reject(forMs === 0 ? notYet(ports) : refusal(context.trail.breaker, forMs, ports))
   }
@@ -233,6 +242,12 @@ export function createBreaker(policy: BreakerPolicy, ports: BreakerPorts): Break
   return {
     state,
     refusalMs,
+    keepPlace(context, inMs) {
+      if (ramp === null || forced() !== null) return true
+      if (!ramp.admits(inMs)) return false
+      placed.add(context)
+      return true
+    },
     door,
     layer,
     tripped: () => circuit.opened,
@@ -245,7 +260,8 @@ export function createBreaker(policy: BreakerPolicy, ports: BreakerPorts): Break
 
 /** Lets a growing share through after it closed, so that a host that has just recovered does not meet all callers at once. */
 interface Ramp {
-  admits(): boolean
+  /** `inMs`: when the call comes, from now. */
+  admits(inMs: number): boolean
 }
 
 const FIRST_SHARE = 0.1
@@ -255,8 +271,8 @@ function createRamp(rampMs: number, clock: Clock): Ramp {
   const from = clock.now()
   let credit = 1
   return {
-    admits() {
-      const share = Math.max(FIRST_SHARE, (clock.now() - from) / rampMs)
+    admits(inMs) {
+      const share = Math.max(FIRST_SHARE, (clock.now() + inMs - from) / rampMs)
       credit = Math.min(1, credit + share)
       if (share < 1 && credit < 1) return false
       credit -= 1

@@ -22,8 +22,23 @@ import type { RetryBudget } from '../policy/retry-budget.ts'
 export interface RetryState {
   /** Shared by all origins of the adapter; null: none. */
   readonly budget: RetryBudget | null
-  /** Ms for which the breaker of this stack would refuse a try, so that nothing sleeps into an open one. Absent: never. */
-  readonly refusalMs?: () => number
+  /** The breaker of this stack, so that nothing sleeps into one that refuses. null: there is none. */
+  readonly breaker: RetryDoor | null
+}
+
+/** What a breaker says of a further try. */
+export interface RetryDoor {
+  /** Ms for which it would refuse one; 0: it would not. */
+  refusalMs(): number
+  /** Keeps a place for the try that this call makes `inMs` from now, where places are few; false: there is none. */
+  keepPlace(context: CallContext, inMs: number): boolean
+}
+
+const RAMPED: RetryStop = {
+  kind: 'stop',
+  rule: 'breaker',
+  because:
+    'the circuit breaker has just closed and lets calls through step by step (breaker.ramp), and not another try of this one',
 }
 
 export interface RetryPorts {
@@ -58,7 +73,7 @@ export function retry(state: RetryState, ports: RetryPorts): Layer {
         repeatable: plan.repeatable,
         tally,
         remainingMs: context.deadline - clock.now(),
-        refusalMs: state.refusalMs?.() ?? 0,
+        refusalMs: state.breaker?.refusalMs() ?? 0,
         random,
       },
       plan.retry,
@@ -66,8 +81,9 @@ export function retry(state: RetryState, ports: RetryPorts): Layer {
     if (verdict.kind === 'stop') return verdict
     if (state.budget?.tryRetry() === false)
       return { kind: 'stop', rule: 'budget', because: `retry.budget of adapter "${plan.adapter.name}" is spent` }
-    if (asked === null || verdict.because !== 'Retry-After') return verdict
-    return { ...verdict, waitMs: Math.max(0, asked.until - clock.now()) }
+    const waitMs = asked && verdict.because === 'Retry-After' ? Math.max(0, asked.until - clock.now()) : verdict.waitMs
+    if (state.breaker?.keepPlace(context, waitMs) === false) return RAMPED
+    return { ...verdict, waitMs }
   }
 
   return (next) => async (request, context) => {

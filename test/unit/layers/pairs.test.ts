@@ -1,6 +1,6 @@
 // Two layers at a time, in the pipeline's own order.
 import assert from 'node:assert/strict'
-import { afterEach, beforeEach, mock, test } from 'node:test'
+import { afterEach, beforeEach, describe, mock, test } from 'node:test'
 import { createBreakerFleet } from '../../../src/adapters/breaker-fleet.ts'
 import { createCooldownFleet } from '../../../src/adapters/cooldown-fleet.ts'
 import { GatewayError } from '../../../src/errors/gateway-error.ts'
@@ -60,7 +60,7 @@ function build(breakerPolicy: Partial<BreakerPolicy> = {}, rules: Partial<RetryP
     log: { log: () => {} },
   })
   const layers = adapterStack({
-    retry: retry({ budget: null, refusalMs: breaker.refusalMs }, { clock, asked, meter, random: () => 0.5 }),
+    retry: retry({ budget: null, breaker }, { clock, asked, meter, random: () => 0.5 }),
     cooldown: cooldown.layer,
     rateLimit: through,
     breakerDoor: breaker.door,
@@ -232,3 +232,50 @@ for (const [name, value] of [
       ['Retry-After'],
     )
   })
+
+describe('retry and breaker: while it lets calls through step by step', () => {
+  async function ramping() {
+    const built = build({ errorRate: 1, volume: 2, openForMs: 1000, rampMs: 10_000 }, { backoffFactorMs: 400 })
+    const turn = async (ms: number): Promise<void> => {
+      mock.timers.tick(ms)
+      await built.clock.advance(ms)
+    }
+    for (let times = 0; times < 2; times++) built.call(BAD, BAD)
+    await turn(0)
+    await turn(1000)
+    built.call(GOOD)
+    await turn(5000)
+    assert.equal(built.breaker.state(), 'closed')
+    // Half of them at this time, by turns: the next one goes through, and the one after it does not.
+    const isLetThrough = async (): Promise<boolean> => {
+      const { result } = built.call(GOOD)
+      await turn(0)
+      return result.value === GOOD
+    }
+    while (await isLetThrough());
+    return { ...built, turn }
+  }
+
+  test('a retry that has no place among them is not slept for', async () => {
+    const { call, turn } = await ramping()
+    const { result, upstream, context } = call(BAD, GOOD)
+    await turn(0)
+    assert.deepEqual([result.value, upstream.asked.length, context.trail.queuedMs], [BAD, 1, 0])
+    assert.match(context.trail.notRetried ?? '', /just closed.*breaker\.ramp/)
+  })
+
+  test('a retry that has a place keeps it while it waits, whoever comes meanwhile', async () => {
+    const { call, turn } = await ramping()
+    const slow = held()
+    const retried = call(slow.line, GOOD)
+    await turn(0)
+    const neighbour = call(GOOD)
+    await turn(0)
+    assert.equal((neighbour.result.error as GatewayError).type, 'BreakerOpen')
+    slow.answer(BAD)
+    await turn(199)
+    assert.equal(retried.upstream.asked.length, 1)
+    await turn(1)
+    assert.equal(retried.result.value, GOOD)
+  })
+})

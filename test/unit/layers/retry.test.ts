@@ -28,7 +28,7 @@ function tryWith(lines: readonly ScriptLine[], { rules, repeatable = true, metho
   const context = aContext()
   const upstream = scripted(...lines)
   const layer = retry(
-    { budget: budget ?? null, ...(refusalMs ? { refusalMs } : {}) },
+    { budget: budget ?? null, breaker: refusalMs ? { refusalMs, keepPlace: () => true } : null },
     { clock, asked: createAskedInstants(clock), meter, random: () => 0.5 },
   )
   const plan = aPlan({ retry: { ...anAdapter().retry, ...rules }, repeatable })
