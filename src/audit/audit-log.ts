@@ -3,7 +3,7 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { GatewayError } from '../errors/gateway-error.ts'
-import type { AuditLog, Clock, Meter } from '../model/ports.ts'
+import type { AuditLog, Clock, Logger, Meter } from '../model/ports.ts'
 import { adopt } from './adopt.ts'
 import type { AuditFile, DiskPort } from './audit-file.ts'
 import type { AuditKeys } from './audit-keys.ts'
@@ -17,6 +17,7 @@ export interface AuditLogOptions {
   readonly dataDir: string
   readonly clock: Pick<Clock, 'date'>
   readonly meter: Pick<Meter, 'auditFailed'>
+  readonly log: Logger
   /**
    * process: written to the operating system, which a killed process does not undo. strict: on the disk as well, by group
    * commit. best-effort: the call does not wait and is made even if the record cannot be.
@@ -64,12 +65,18 @@ export function createAuditLog(options: AuditLogOptions): FileAuditLog {
   let closed = false
   let failing = false
 
-  const succeed = (batch: Batch): void => {
+  const recover = (): void => {
+    if (failing) options.log.log('info', 'audit records are written again')
     failing = false
+  }
+
+  const succeed = (batch: Batch): void => {
+    recover()
     batch.settle(batch.first)
   }
 
   const fail = (batch: Batch, error: unknown): void => {
+    if (!failing) options.log.log('error', 'audit records cannot be written', { because: codeOf(error) })
     failing = true
     options.meter.auditFailed()
     batch.settle(cannotRecord(error))
@@ -110,7 +117,7 @@ export function createAuditLog(options: AuditLogOptions): FileAuditLog {
       // Nobody sends calls to a gateway that is not ready, so that none of them would find the disk well again.
       try {
         chain.append([{ kind: 'note', note: 'records can be written again' }])
-        failing = false
+        recover()
       } catch {
         // Still not: the next who asks tries again.
       }
@@ -208,11 +215,14 @@ function openOrRelease(lock: FolderLock, open: () => ChainWriter): ChainWriter {
   }
 }
 
+function codeOf(error: unknown): string {
+  return error instanceof Error ? ((error as NodeJS.ErrnoException).code ?? error.message) : 'unknown'
+}
+
 function cannotRecord(error: unknown): GatewayError {
-  const code = error instanceof Error ? ((error as NodeJS.ErrnoException).code ?? error.message) : 'unknown'
   return new GatewayError(
     'Overloaded',
-    `The call cannot be recorded in the audit trail (${code}) and calls without a record are not made; free or repair dataDir, or set audit.durability: best-effort.`,
+    `The call cannot be recorded in the audit trail (${codeOf(error)}) and calls without a record are not made; free or repair dataDir, or set audit.durability: best-effort.`,
     { retryAfter: 5000, cause: error, rule: 'audit' },
   )
 }

@@ -50,7 +50,7 @@ const STREAM_BATCH = 500
 export function openAudit(settings: AuditSettings, ports: AuditPorts): Audit {
   const { durability, fileBytes, compressAfterMs } = settings
   const { dataDir, keys, clock, meter, log } = ports
-  const trail = createAuditLog({ dataDir, clock, meter, durability, fileBytes, keys })
+  const trail = createAuditLog({ dataDir, clock, meter, log, durability, fileBytes, keys })
   const folder = join(dataDir, 'audit')
   const search = createSearchThread({ dataDir, compressAfterMs }, { clock, log })
   const shippers = startShippers(settings, trail, ports)
@@ -88,6 +88,6 @@ function streamBehind(limitMs: number): GatewayError {
   return new GatewayError(
     'Overloaded',
     `The audit trail's stream in Redis is more than ${limitMs} ms behind (audit.stream.refuseAfter), and calls are not made meanwhile; see to what reads it.`,
-    { retryAfter: 5000 },
+    { retryAfter: 5000, rule: 'audit' },
   )
 }

@@ -81,6 +81,21 @@ it('into a pipe it writes JSON lines, says each change of the configuration, and
   assert.equal(parsed().filter(({ event }) => event === 'call').length, 1)
 })
 
+it('a configuration that is refused again and again does not fill the log', async (t) => {
+  const { url, lines, configure } = await start(t, { terminal: false })
+  configure('adapters: []]')
+  const begun = performance.now()
+  const refusals = 100
+  const reload = { method: 'POST', headers: { 'content-type': 'application/json' }, body: '{}' }
+  for (let i = 0; i < refusals; i++) assert.equal((await fetch(`${url}/v1/admin/config/reload`, reload)).status, 400)
+  const most = 50 + 5 * Math.ceil((performance.now() - begun) / 1000)
+  await new Promise((resolve) => setTimeout(resolve, 150)) // longer than lines are held together
+  const told = lines()
+    .map((line) => JSON.parse(line) as { event: string; suppressed?: number })
+    .filter(({ event }) => event === 'configuration refused, the old one stands')
+  assert.ok(told.length >= Math.min(50, refusals) && told.length <= most, `${told.length} lines, and at most ${most}`)
+})
+
 it('on a terminal it writes for a person', async (t) => {
   const { url, lines } = await start(t, { terminal: true })
   await call(url)

@@ -47,12 +47,14 @@ function aTrail(t: TestContext, over: Partial<AuditLogOptions> = {}) {
   t.after(() => rmSync(dataDir, { recursive: true, force: true }))
   const time = { now: START }
   const failures = { count: 0 }
+  const said: string[] = []
   const file = (day = '2026-01-01') => join(dataDir, 'audit', `${day}.jsonl`)
   const open = () =>
     createAuditLog({
       dataDir,
       clock: { date: () => time.now },
       meter: { auditFailed: () => failures.count++ },
+      log: { log: (level, event, fields = {}) => void said.push(`${level} ${event} ${JSON.stringify(fields)}`) },
       durability: 'process',
       keys: createAuditKeys([{ id: 'k', key: Buffer.alloc(32, 1) }]),
       ...over,
@@ -62,7 +64,7 @@ function aTrail(t: TestContext, over: Partial<AuditLogOptions> = {}) {
       .split('\n')
       .filter((line) => line.startsWith('{"seq"') && line.endsWith('}'))
       .map((line) => JSON.parse(line) as Record<string, unknown>)
-  return { dataDir, time, failures, file, open, lines }
+  return { dataDir, time, failures, said, file, open, lines }
 }
 
 const OVERLOADED = { type: 'Overloaded', status: 503 }
@@ -264,7 +266,7 @@ test('a batch that was written half is cut off again, so that the file holds who
     import { createAuditKeys } from ${JSON.stringify(new URL('../../../src/audit/audit-keys.ts', import.meta.url).href)}
     import { createAuditLog } from ${JSON.stringify(new URL('../../../src/audit/audit-log.ts', import.meta.url).href)}
     process.on('SIGXFSZ', () => {})
-    const audit = createAuditLog({ dataDir: process.argv[1], clock: { date: () => ${START} }, meter: { auditFailed() {} }, durability: 'process', keys: createAuditKeys([{ id: 'k', key: Buffer.alloc(32, 1) }]) })
+    const audit = createAuditLog({ dataDir: process.argv[1], clock: { date: () => ${START} }, meter: { auditFailed() {} }, log: { log() {} }, durability: 'process', keys: createAuditKeys([{ id: 'k', key: Buffer.alloc(32, 1) }]) })
     const intent = (id, note) => audit.intent({ id, caller: 'c', method: 'GET', url: null, adapter: null, credential: null, tags: { note } })
     await intent('r-1', '')
     await intent('r-2', 'x'.repeat(20000)).then(() => console.log('written'), (error) => console.log(error.type))
@@ -380,7 +382,7 @@ test('process: fdatasync is not waited for', async (t) => {
 
 test('strict: a disk that cannot sync refuses calls, and they go on when it can again', async (t) => {
   const { disk, port } = aDisk()
-  const { open, failures } = aTrail(t, { durability: 'strict', disk: port })
+  const { open, failures, said } = aTrail(t, { durability: 'strict', disk: port })
   const audit = open()
   disk.broken = true
   await assert.rejects(audit.intent(intent('r-1')), { ...OVERLOADED, message: /\(EIO\)/ })
@@ -388,13 +390,14 @@ test('strict: a disk that cannot sync refuses calls, and they go on when it can 
   disk.broken = false
   await audit.intent(intent('r-2'))
   assert.equal(audit.writable(), true)
+  assert.deepEqual(said, ['error audit records cannot be written {"because":"EIO"}', 'info audit records are written again {}'])
   await audit.close()
 })
 
 for (const half of [false, true])
   test(`a full disk refuses calls, ${half ? 'with half a batch taken off again, ' : ''}and the chain is whole when there is room`, async (t) => {
     const { disk, port } = aDisk()
-    const { open, lines, dataDir, failures } = aTrail(t, { disk: port })
+    const { open, lines, dataDir, failures, said } = aTrail(t, { disk: port })
     const audit = open()
     await audit.intent(intent('r-1'))
     Object.assign(disk, { full: true, half })
@@ -405,6 +408,10 @@ for (const half of [false, true])
     disk.full = false
     assert.equal(audit.writable(), true)
     assert.equal(await audit.intent(intent('r-4')), 3)
+    assert.deepEqual(said, [
+      'error audit records cannot be written {"because":"ENOSPC"}',
+      'info audit records are written again {}',
+    ])
     await audit.close()
     assert.deepEqual(
       lines().map(({ seq, id, kind }) => [seq, id ?? kind]),

@@ -98,6 +98,7 @@ function aHouse(t: TestContext, options: Partial<HousekeepingOptions>, days = 5)
   const clock = createFakeClock(trail.time.now)
   const audit = createAuditLog({
     ...{ dataDir: trail.dataDir, clock, keys: TRAIL_KEYS, meter: { auditFailed: () => {} }, durability: 'process' },
+    log: { log: () => {} },
   })
   const lines: [string, Record<string, unknown>][] = []
   const log = { log: (_level: string, event: string, fields = {}) => void lines.push([event, fields]) }
