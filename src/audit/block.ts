@@ -12,8 +12,8 @@ export interface Block {
   readonly count: number
   /** Id of the key that made its MAC. */
   readonly key: string
-  /** Stands in the first block of each file: which file came before, and its last MAC. */
-  readonly head?: { readonly after: string | null; readonly prev: string | null }
+  /** Stands in the first block of each file: which file it is (null: not told, as once), which came before, and its last MAC. */
+  readonly head?: { readonly file: string | null; readonly after: string | null; readonly prev: string | null }
   /** Bytes ahead of its records that an interrupted write left; they are no records. */
   readonly torn?: number
   /** The next block is under that key; `sealed` is this one's key, sealed under it. */
@@ -67,14 +67,14 @@ export const BLOCK_BEGIN = '{"kind":"block",'
 export function parseBlock(line: string): Block | null {
   if (!line.startsWith(BLOCK_BEGIN)) return null
   try {
-    const { chain, seq, count, key, after, prev, torn, to, sealed, mac } = JSON.parse(line) as Record<string, unknown>
+    const { chain, seq, count, key, file, after, prev, torn, to, sealed, mac } = JSON.parse(line) as Record<string, unknown>
     if (!isCount(seq) || !isCount(count)) return null
     if (typeof chain !== 'string' || typeof key !== 'string' || typeof mac !== 'string' || mac.length !== MAC_LENGTH) return null
     // Exactly as it was written: the MAC is the last thing in it.
     if (!line.endsWith(`,"mac":"${mac}"}`)) return null
     return {
       ...{ chain, seq, count, key, mac },
-      ...(after === undefined ? {} : { head: { after: textOrNull(after), prev: textOrNull(prev) } }),
+      ...(after === undefined ? {} : { head: { file: textOrNull(file), after: textOrNull(after), prev: textOrNull(prev) } }),
       ...(isCount(torn) ? { torn } : {}),
       ...(typeof to === 'string' && typeof sealed === 'string' ? { handover: { to, sealed } } : {}),
     }

@@ -166,7 +166,7 @@ function write(
 ): void {
   const torn = at.damaged && at.file.size() > at.end ? Buffer.concat([at.file.readFrom(at.end), LINE_END]) : null
   const seq = state.seq + entries.length
-  const head = at.end === 0 ? { after: state.from, prev: state.from === null ? null : state.mac } : undefined
+  const head = at.end === 0 ? { file: at.name, after: state.from, prev: state.from === null ? null : state.mac } : undefined
   const block = { chain: state.chain, seq, count: entries.length, ...(head ? { head } : {}), ...(handover ? { handover } : {}) }
   const { bytes, mac } = writeBlock(formatRecords(entries, state.seq + 1, instant), block, { key, prev: state.mac, torn })
   try {

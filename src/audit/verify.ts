@@ -6,6 +6,7 @@ import { type Block, isGenuine, NO_MAC } from './block.ts'
 import type { ChainEnd } from './chain-writer.ts'
 import { listFiles, type TrailFile } from './file-names.ts'
 import { linesOf, openTrailFile, type ReadBlock, readBlocks } from './read-blocks.ts'
+import { hasOtherTwin } from './twin-file.ts'
 
 export type FindingKind =
   /** Bytes are not those that were written. */
@@ -139,6 +140,11 @@ async function verifyFile(
   findKey: KeyFinder,
   { folder, checkpoints, met }: Surroundings,
 ): Promise<void> {
+  if (await hasOtherTwin(folder, file))
+    walk.findings.push({
+      ...{ kind: 'changed', file: file.name, at: null, records: null },
+      message: `stands here plain and compressed (${file.name}.gz), and the two differ; only the plain one was looked at`,
+    })
   const reader = await openTrailFile(folder, file)
   try {
     let end = 0
@@ -207,7 +213,10 @@ type Found = (kind: FindingKind, message: string, records?: Finding['records']) 
 function judgeLink(file: string, { head }: Block, walk: Walk, opening: boolean, found: Found): void {
   if (!head) {
     found('link', `the beginning of ${file} is gone`)
-  } else if (opening) {
+    return
+  }
+  if (head.file !== null && head.file !== file) found('link', `was written as ${head.file}, and stands here as ${file}`, null)
+  if (opening) {
     if (head.after !== null && head.prev !== null) walk.before = { file: head.after, mac: head.prev }
   } else if (head.after === null) {
     found('link', 'a new chain begins here')

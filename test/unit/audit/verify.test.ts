@@ -190,7 +190,10 @@ describe('an edit is found and named', () => {
     put(lines(), `acts-${FILE}`)
     const { ok, findings } = await verify()
     assert.equal(ok, false)
-    assert.deepEqual(brief({ findings }), [['order', undefined, undefined]])
+    assert.deepEqual(brief({ findings }), [
+      ['link', undefined, undefined],
+      ['order', undefined, undefined],
+    ])
   })
 
   test('lines added to the end of an earlier day', async (t) => {
