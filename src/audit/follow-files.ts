@@ -1,10 +1,12 @@
-// Keeps the index up with the files: reads what has been added since, forgets files that are gone, and begins anew where a file is
-// not the one that it knew.
+// Keeps the index up with the files, the newest first: reads what has been added since, forgets files that are gone, and begins anew
+// where a file is not the one that it knew.
 import { existsSync } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import { forgetFile } from './columns.ts'
+import { dayEnd } from './compress.ts'
 import { listFiles, type TrailFile } from './file-names.ts'
-import { fillBlocks } from './fill-index.ts'
+import { fillBlocks, settleEarly } from './fill-index.ts'
 import { openTrailFile, type ReadBlock, readBlocks, type TrailReader } from './read-blocks.ts'
 import type { SearchIndex } from './search-index.ts'
 
@@ -25,8 +27,11 @@ const SLICE = 2 * 1024 * 1024
 const MAC_END = 46
 
 export interface Follower {
-  /** Resolves when everything that stood in the files when it was called is in the index. Throws FileChanged. */
-  catchUp(): Promise<void>
+  /**
+   * Reads until everything that stood in the files when it was called is in the index, or until `stop` says so. Answers from which
+   * instant on (ms since 1970) all records are there; -Infinity: all are. Throws FileChanged.
+   */
+  catchUp(stop?: () => boolean): Promise<number>
 }
 
 export function followFiles(folder: string, index: SearchIndex): Follower {
@@ -34,34 +39,55 @@ export function followFiles(folder: string, index: SearchIndex): Follower {
   const known = (name: string): KnownFile | undefined =>
     index.prepare('SELECT id, pos, mac, done FROM files WHERE name = ?').get(name) as unknown as KnownFile | undefined
 
-  async function followOne(file: TrailFile, newest: boolean): Promise<void> {
+  /** False: stopped before it was read whole. */
+  async function followOne(file: TrailFile, how: Reading): Promise<boolean> {
     const before = known(file.name)
-    // What was changed in a file of the past is the verifier's to find.
-    if (before?.done === 1) return
-    if (before && !file.compressed && checked.has(file.name) && newest && (await sizeOf(folder, file)) === before.pos) return
+    if (before && !file.compressed && checked.has(file.name) && how.newest && (await sizeOf(folder, file)) === before.pos)
+      return true
     const reader = await openTrailFile(folder, file)
     try {
       await checkKnown(reader, before, file.name)
       checked.add(file.name)
-      await addBlocks(index, file.name, reader, newest)
+      return await addBlocks(index, file.name, reader, how)
     } finally {
       await reader.close()
     }
   }
 
   return {
-    async catchUp() {
+    async catchUp(stop = () => false) {
       const files = existsSync(folder) ? listFiles(folder) : []
       forgetGone(index, new Set(files.map(({ name }) => name)))
-      for (const [at, file] of files.entries()) {
-        const newest = files[at + 1]?.writer !== file.writer
-        await followOne(file, newest).catch((error: unknown) => {
+      const latest = new Set(files.filter((file, at) => files[at + 1]?.writer !== file.writer))
+      const done = new Set(index.all('SELECT name FROM files WHERE done = 1').map(({ name }) => name))
+      const newestFirst = files.toSorted((a, b) => dayEnd(b) - dayEnd(a) || b.part - a.part)
+      let stopped = false
+      for (const [at, file] of newestFirst.entries()) {
+        // What was changed in a file of the past is the verifier's to find.
+        if (done.has(file.name)) continue
+        if (stopped) return dayEnd(file)
+        const early = newestFirst.slice(at + 1).some((older) => older.writer === file.writer && !done.has(older.name))
+        const whole = await followOne(file, { newest: latest.has(file), early, stop }).catch((error: unknown) => {
           // Removed for its age since it was listed.
           if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+          return true
         })
+        if (!whole) return dayEnd(file)
+        // However short the time is, one file more is done each time.
+        stopped = !latest.has(file) && stop()
       }
+      settleEarly(index)
+      return Number.NEGATIVE_INFINITY
     },
   }
+}
+
+interface Reading {
+  /** Of its writer: more may be added to it. */
+  readonly newest: boolean
+  /** Older files of its writer are not indexed yet. */
+  readonly early: boolean
+  readonly stop: () => boolean
 }
 
 async function sizeOf(folder: string, { name }: TrailFile): Promise<number> {
@@ -88,13 +114,14 @@ async function readExactly(reader: TrailReader, start: number, length: number): 
   return bytes
 }
 
-async function addBlocks(index: SearchIndex, name: string, reader: TrailReader, newest: boolean): Promise<void> {
+/** False: stopped. */
+async function addBlocks(index: SearchIndex, name: string, reader: TrailReader, how: Reading): Promise<boolean> {
   const get = index.prepare('SELECT pos FROM files WHERE name = ?')
   let from = (get.get(name)?.pos as number | undefined) ?? 0
   let slice: ReadBlock[] = []
   let bytes = 0
   const flush = (): boolean => {
-    const done = addSlice(index, name, from, slice)
+    const done = addSlice(index, { name, from, slice, early: how.early })
     from = slice.at(-1)?.end ?? from
     slice = []
     bytes = 0
@@ -103,20 +130,31 @@ async function addBlocks(index: SearchIndex, name: string, reader: TrailReader, 
   for await (const block of readBlocks(reader, from)) {
     slice.push(block)
     bytes += block.bytes.length
+    if (bytes < SLICE) continue
     // Another process fills the same index: it is further than this one.
-    if (bytes >= SLICE && !flush()) return addBlocks(index, name, reader, newest)
+    if (!flush()) return addBlocks(index, name, reader, how)
+    if (how.stop()) return false
   }
-  if (slice.length > 0 && !flush()) return addBlocks(index, name, reader, newest)
-  if (!newest) index.prepare('UPDATE files SET done = 1 WHERE name = ?').run(name)
+  if (slice.length > 0 && !flush()) return addBlocks(index, name, reader, how)
+  if (!how.newest)
+    index.prepare("INSERT INTO files (name, pos, mac, done) VALUES (?, 0, '', 1) ON CONFLICT DO UPDATE SET done = 1").run(name)
+  return true
+}
+
+interface Slice {
+  readonly name: string
+  readonly from: number
+  readonly slice: readonly ReadBlock[]
+  readonly early: boolean
 }
 
 /** False, and nothing done, where the index is no longer at `from`. */
-function addSlice(index: SearchIndex, name: string, from: number, slice: readonly ReadBlock[]): boolean {
+function addSlice(index: SearchIndex, { name, from, slice, early }: Slice): boolean {
   return index.write(() => {
     index.prepare("INSERT OR IGNORE INTO files (name, pos, mac, done) VALUES (?, 0, '', 0)").run(name)
     const { id, pos } = index.prepare('SELECT id, pos FROM files WHERE name = ?').get(name) as unknown as KnownFile
     if (pos !== from) return false
-    fillBlocks(index, id, slice)
+    fillBlocks(index, id, slice, early)
     const last = slice.at(-1)
     if (last) index.prepare('UPDATE files SET pos = ?, mac = ? WHERE id = ?').run(last.end, last.block.mac, id)
     return true
@@ -130,11 +168,8 @@ function forgetGone(index: SearchIndex, present: ReadonlySet<string>): void {
   if (gone.length === 0) return
   index.write(() => {
     for (const { id } of gone) {
-      index.prepare('DELETE FROM records WHERE file = ?').run(id)
+      forgetFile(index, id)
       index.prepare('DELETE FROM files WHERE id = ?').run(id)
     }
-    const oldest = (index.prepare('SELECT min(at) AS at FROM records').get()?.at ?? Number.MAX_SAFE_INTEGER) as number
-    for (const { term } of index.all('SELECT DISTINCT term FROM terms') as unknown as { term: number }[])
-      index.prepare('DELETE FROM terms WHERE term = ? AND at < ?').run(term, oldest)
   })
 }

@@ -2,7 +2,7 @@
 // that writes it, or as a copy.
 import { existsSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import type { AuditFound, AuditPageQuery, AuditQuery, AuditSearch } from '../model/audit-search.ts'
+import type { AuditFound, AuditQuery, AuditSearch } from '../model/audit-search.ts'
 import type { AuditSink } from '../model/audit-sink.ts'
 import type { AuditKeys } from './audit-keys.ts'
 import type { ChainEnd } from './chain-writer.ts'
@@ -40,8 +40,7 @@ export function openTrail(folder: string, keys: AuditKeys, { copy }: { readonly 
     async *tail(query, { last, follow }) {
       const positions = await endOfTrail(folder)
       const shown = new Set<string>()
-      const page: AuditPageQuery = { ...query, limit: Math.max(1, last) }
-      for (const found of last > 0 ? (await searching().search(page)).records.toReversed() : []) {
+      for (const found of (await newest(searching(), query, last)).reverse()) {
         if (found.kind !== 'call' || found.endedAt !== null) shown.add(`${found.chain} ${found.seq}`)
         yield found
       }
@@ -60,6 +59,13 @@ export function openTrail(folder: string, keys: AuditKeys, { copy }: { readonly 
     },
     close: async () => search?.close(),
   }
+}
+
+async function newest(search: AuditSearch, query: AuditQuery, most: number): Promise<AuditFound[]> {
+  const found: AuditFound[] = []
+  if (most === 0) return found
+  for await (const each of search.stream(query)) if (found.push(each) === most) break
+  return found
 }
 
 /** Who may read the trail but write nothing beside it has the index in memory. */

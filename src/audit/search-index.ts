@@ -1,33 +1,33 @@
-// The index beside the files: where each call, act and note stands, and what it can be found by. One SQLite file that may be thrown
-// away at any time; several processes may fill and read it at once. Knows nothing of reading files.
+// The index beside the files: where each call, act and note stands, and what it can be found by (columns.ts). One SQLite file that may
+// be thrown away at any time; several processes may fill and read it at once. Knows nothing of reading files.
 import { closeSync, openSync, rmSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
 import { adopt } from './adopt.ts'
 
 /** Another layout: what stands there is thrown away. */
-const LAYOUT = 1
+const LAYOUT = 2
 const LOCK_WAIT_MS = 5000
 
 const SCHEMA = `
-  CREATE TABLE names (id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE) STRICT;
   CREATE TABLE files (
-    id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, pos INTEGER NOT NULL, mac TEXT NOT NULL, done INTEGER NOT NULL) STRICT;
-  CREATE TABLE records (
-    at INTEGER NOT NULL, chain INTEGER NOT NULL, seq INTEGER NOT NULL, kind INTEGER NOT NULL,
-    id TEXT, caller INTEGER, adapter INTEGER, credential INTEGER, version INTEGER,
-    status INTEGER, error INTEGER, duration INTEGER,
-    file INTEGER NOT NULL, start INTEGER NOT NULL, length INTEGER NOT NULL,
-    result_file INTEGER, result_start INTEGER, result_length INTEGER,
-    PRIMARY KEY (at, chain, seq)) STRICT, WITHOUT ROWID;
-  CREATE UNIQUE INDEX by_seq ON records (chain, seq);
-  CREATE INDEX by_id ON records (id) WHERE id IS NOT NULL;
-  CREATE INDEX by_caller ON records (caller);
-  CREATE INDEX by_error ON records (error) WHERE error IS NOT NULL;
-  CREATE INDEX by_credential ON records (credential) WHERE credential IS NOT NULL;
-  CREATE TABLE terms (
-    term INTEGER NOT NULL, at INTEGER NOT NULL, chain INTEGER NOT NULL, seq INTEGER NOT NULL,
-    PRIMARY KEY (term, at, chain, seq)) STRICT, WITHOUT ROWID;
+    id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, pos INTEGER NOT NULL, mac TEXT NOT NULL, done INTEGER NOT NULL) STRICT;
+  CREATE TABLE chunks (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, file INTEGER NOT NULL, chain INTEGER NOT NULL, count INTEGER NOT NULL,
+    min_at INTEGER NOT NULL, max_at INTEGER NOT NULL) STRICT;
+  CREATE INDEX chunks_of_file ON chunks (file, chain);
+  CREATE TABLE columns (id INTEGER PRIMARY KEY, bytes BLOB NOT NULL) STRICT;
+  CREATE TABLE terms (chunk INTEGER NOT NULL, term INTEGER NOT NULL, rows BLOB NOT NULL, PRIMARY KEY (chunk, term)) STRICT, WITHOUT ROWID;
+  CREATE TABLE open_calls (
+    chain INTEGER NOT NULL, seq INTEGER NOT NULL, id TEXT, caller TEXT, adapter TEXT, row INTEGER NOT NULL,
+    PRIMARY KEY (chain, seq)) STRICT, WITHOUT ROWID;
+  CREATE INDEX open_calls_by_id ON open_calls (id);
+  CREATE INDEX open_calls_by_row ON open_calls (row);
+  CREATE TABLE early_results (
+    chain INTEGER NOT NULL, seq INTEGER NOT NULL, intent INTEGER, id TEXT, caller TEXT, adapter TEXT,
+    file INTEGER NOT NULL, start INTEGER NOT NULL, length INTEGER NOT NULL, line TEXT NOT NULL,
+    PRIMARY KEY (chain, seq)) STRICT, WITHOUT ROWID;
+  CREATE INDEX early_results_by_intent ON early_results (intent);
 `
 
 export interface SearchIndex {
@@ -36,10 +36,8 @@ export interface SearchIndex {
   all(sql: string, ...values: SQLInputValue[]): Record<string, SQLInputValue>[]
   /** In one transaction that writes. */
   write<T>(work: () => T): T
-  /** Number of a name, made where there is none. */
-  nameOf(text: string): number
-  /** null: no record has it. */
-  findName(text: string): number | null
+  /** In one transaction that reads, so that nothing changes meanwhile. */
+  read<T>(work: () => T): T
   close(): void
 }
 
@@ -47,7 +45,6 @@ export interface SearchIndex {
 export function openSearchIndex(path: string | null): SearchIndex {
   const database = path === null ? open(':memory:') : openFile(path)
   const statements = new Map<string, StatementSync>()
-  const names = new Map<string, number>()
   const prepare = (sql: string): StatementSync => {
     const known = statements.get(sql)
     if (known) return known
@@ -55,42 +52,26 @@ export function openSearchIndex(path: string | null): SearchIndex {
     statements.set(sql, statement)
     return statement
   }
-  const findName = (text: string): number | null => {
-    const known = names.get(text)
-    if (known !== undefined) return known
-    const row = prepare('SELECT id FROM names WHERE text = ?').get(text)
-    if (!row) return null
-    // Tags may have no end of values.
-    if (names.size > 50_000) names.clear()
-    names.set(text, row.id as number)
-    return row.id as number
-  }
   return {
     prepare,
     all: (sql, ...values) => prepare(sql).all(...values) as Record<string, SQLInputValue>[],
-    write(work) {
-      database.exec('BEGIN IMMEDIATE')
-      try {
-        const result = work()
-        database.exec('COMMIT')
-        return result
-      } catch (error) {
-        names.clear()
-        if (database.isTransaction) database.exec('ROLLBACK')
-        throw error
-      }
-    },
-    nameOf(text) {
-      const found = findName(text)
-      if (found !== null) return found
-      const id = Number(prepare('INSERT INTO names (text) VALUES (?)').run(text).lastInsertRowid)
-      names.set(text, id)
-      return id
-    },
-    findName,
+    write: (work) => within(database, 'BEGIN IMMEDIATE', work),
+    read: (work) => within(database, 'BEGIN', work),
     close() {
       if (database.isOpen) database.close()
     },
+  }
+}
+
+function within<T>(database: DatabaseSync, begin: string, work: () => T): T {
+  database.exec(begin)
+  try {
+    const result = work()
+    database.exec('COMMIT')
+    return result
+  } catch (error) {
+    if (database.isTransaction) database.exec('ROLLBACK')
+    throw error
   }
 }
 

@@ -7,7 +7,8 @@ import { openTrailSearch } from './search.ts'
 import type { Answer, WorkerSettings } from './search-thread.ts'
 
 const { folder, indexFile, followEveryMs, compressAfterMs } = workerData as WorkerSettings
-const search = openTrailSearch(folder, indexFile)
+/** While the index is made, a search answers as far as it goes. */
+const search = openTrailSearch(folder, indexFile, { waitMs: 1000 })
 const answer = (message: Answer): void => parentPort?.postMessage(message)
 
 parentPort?.on('message', ({ number, query }: { number: number; query: AuditPageQuery }) => {
@@ -20,9 +21,16 @@ parentPort?.on('message', ({ number, query }: { number: number; query: AuditPage
   )
 })
 
+/** So long, ms, a search waits at most while the index is filled on its own. */
+const TURN_MS = 200
+
 /** A search then has little left to read. One that fails is tried again, and a search says what is wrong. */
-const follow = (): void => void search.catchUp().then(again, again)
-const again = (): void => void setTimeout(follow, followEveryMs)
+const follow = (): void =>
+  void search.catchUp(TURN_MS).then(
+    (whole) => again(whole ? followEveryMs : 0),
+    () => again(followEveryMs),
+  )
+const again = (ms: number): void => void setTimeout(follow, ms)
 follow()
 
 const COMPRESS_EVERY_MS = 3_600_000

@@ -5,19 +5,25 @@ import type { AuditFound, AuditPage, AuditPageQuery, AuditSearch } from '../mode
 import { parseFileName } from './file-names.ts'
 import { FileChanged, followFiles } from './follow-files.ts'
 import { type TrailLine, toFound } from './found.ts'
-import { cursorOf, DEFAULT_LIMIT, queryIndex, type Row } from './query-index.ts'
+import { matches } from './match.ts'
+import { cursorOf, DEFAULT_LIMIT, type Place, queryIndex, type Row, readCursor } from './query-index.ts'
 import { openTrailFile, type TrailReader } from './read-blocks.ts'
 import { isDamage, openSearchIndex, removeIndex, type SearchIndex } from './search-index.ts'
 import { streamPages } from './stream-pages.ts'
 
 export interface TrailSearch extends AuditSearch {
-  /** Brings the index up to the files. */
-  catchUp(): Promise<void>
+  /** Brings the index up to the files, for about so long; default: until it is. Answers whether it is. */
+  catchUp(forMs?: number): Promise<boolean>
   close(): Promise<void>
 }
 
+export interface SearchPatience {
+  /** So long, ms, a search waits for the index: it then answers as far as that goes. Default: until it is whole. */
+  readonly waitMs?: number
+}
+
 /** `indexFile` null: in memory. */
-export function openTrailSearch(folder: string, indexFile: string | null): TrailSearch {
+export function openTrailSearch(folder: string, indexFile: string | null, { waitMs }: SearchPatience = {}): TrailSearch {
   let index = openSearchIndex(indexFile)
   let follower = followFiles(folder, index)
   const readers = createReaders(folder)
@@ -48,18 +54,23 @@ export function openTrailSearch(folder: string, indexFile: string | null): Trail
     }
   }
 
+  let searchedAt = 0
   const search = (query: AuditPageQuery): Promise<AuditPage> =>
-    inTurn(() =>
-      orAnew(async () => {
-        await follower.catchUp()
-        return readPage(index, readers, query)
-      }),
-    )
+    inTurn(() => {
+      searchedAt = performance.now()
+      return orAnew(async () => readPage(index, readers, query, await follower.catchUp(stopAfter(waitMs))))
+    })
+
+  const catchUp = async (forMs: number | undefined): Promise<boolean> => {
+    // An open file that was compressed or removed since still has its place on the disk.
+    if (performance.now() - searchedAt > KEEP_OPEN_MS) await readers.close()
+    return (await follower.catchUp(stopAfter(forMs))) === Number.NEGATIVE_INFINITY
+  }
 
   return {
     search,
     stream: (query) => streamPages(search, query),
-    catchUp: () => inTurn(() => orAnew(() => follower.catchUp())),
+    catchUp: (forMs) => inTurn(() => orAnew(() => catchUp(forMs))),
     close: () =>
       inTurn(async () => {
         await readers.close()
@@ -68,18 +79,42 @@ export function openTrailSearch(folder: string, indexFile: string | null): Trail
   }
 }
 
-async function readPage(index: SearchIndex, readers: Readers, query: AuditPageQuery): Promise<AuditPage> {
-  const { limit = DEFAULT_LIMIT } = query
-  const rows = queryIndex(index, query)
+const KEEP_OPEN_MS = 60_000
+
+function stopAfter(ms: number | undefined): (() => boolean) | undefined {
+  if (ms === undefined) return undefined
+  const until = performance.now() + ms
+  return () => performance.now() >= until
+}
+
+/** Bytes of records from which on a page is full, so that nobody who passes it on is busy with it for long. */
+const PAGE_BYTES = 2 * 1024 * 1024
+
+/** `whole`: from which instant on all records are indexed. What is answered is exact: where the index ends, so does the page. */
+async function readPage(index: SearchIndex, readers: Readers, query: AuditPageQuery, whole: number): Promise<AuditPage> {
+  const { limit = DEFAULT_LIMIT, order = 'newest', from = Number.NEGATIVE_INFINITY } = query
+  const cursor = query.cursor === undefined ? null : readCursor(query.cursor)
+  const reached = order === 'newest' || whole <= Math.max(from, cursor?.at ?? from)
+  const rows = queryIndex(index, order === 'newest' ? { ...query, from: Math.max(from, whole) } : query)
+  if (!reached) return { records: [], nextCursor: cursorOf(cursor ?? { at: 0, chain: '0'.repeat(12), seq: 0 }) }
   const records: AuditFound[] = []
-  for (const row of rows.slice(0, limit)) {
+  let bytes = 0
+  for (const [number, row] of rows.slice(0, limit).entries()) {
     const [first, second] = row.lines
     const line = await readLine(readers, first)
-    records.push(toFound(row.chain, line, second && (await readLine(readers, second))))
+    const found = toFound(row.chain, line, second && (await readLine(readers, second)))
+    if (matches(found, query)) records.push(found)
+    bytes += first.length + (second?.length ?? 0)
+    if (bytes >= PAGE_BYTES && number + 1 < rows.length) return { records, nextCursor: cursorOf(row) }
   }
   const last = rows[limit - 1]
-  return { records, nextCursor: rows.length > limit && last ? cursorOf(last) : null }
+  if (rows.length > limit && last) return { records, nextCursor: cursorOf(last) }
+  return { records, nextCursor: order === 'newest' && whole > from ? edgeOf(whole, query.cursor, cursor) : null }
 }
+
+/** A page of the newest that ended where the index does: the next goes on from there. */
+const edgeOf = (whole: number, text: string | undefined, cursor: Place | null): string =>
+  text !== undefined && cursor !== null && cursor.at < whole ? text : cursorOf({ at: whole, chain: '0'.repeat(12), seq: 0 })
 
 async function readLine(readers: Readers, { file, start, length }: Row['lines'][0]): Promise<TrailLine> {
   const bytes = await readers.read(file, start, length)
@@ -95,9 +130,9 @@ interface Readers {
   close(): Promise<void>
 }
 
-const MAX_OPEN = 8
+const MAX_OPEN = 64
 
-/** A few files are kept open: a page's records stand near one another. */
+/** Files are kept open: a page's records stand near one another, and the next page's near those. */
 function createReaders(folder: string): Readers {
   const open = new Map<string, TrailReader>()
   const openOne = async (name: string): Promise<TrailReader> => {

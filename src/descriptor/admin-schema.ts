@@ -387,7 +387,10 @@ export const auditRecordSchema = z
 
 export const auditPageSchema = z.strictObject({
   records: z.array(auditRecordSchema),
-  nextCursor: z.string().nullable().describe('null: that was the last page.'),
+  nextCursor: z
+    .string()
+    .nullable()
+    .describe('null: that was the last page. A page with few records, or none, may have a next one.'),
 })
 
 const LEVELS = ['debug', 'info', 'warn', 'error', 'fatal'] as const

@@ -84,7 +84,10 @@ export type AuditFound = AuditCall | AuditActFound | AuditNoteFound
 
 export interface AuditPage {
   readonly records: readonly AuditFound[]
-  /** null: that was the last page. What is written while somebody pages moves nothing that was on a page. */
+  /**
+   * null: that was the last page. One with fewer records than the limit, or none, may have a next one: records may be large, or not
+   * all be indexed yet. What is written while somebody pages moves nothing that was on a page.
+   */
   readonly nextCursor: string | null
 }
 

@@ -2,7 +2,8 @@
 // hand (rival.ts). Warmed up, they take turns in short rounds, so that whatever else the machine does meets all alike. No test
 // asserts a figure.
 //   npm run bench [-- --short | --case NAME | --ladder] [--rounds N]
-//   npm run bench -- --case audit-search [--records N] [--rounds N]     another thing: how soon the audit trail is searched
+//   npm run bench -- --case audit-search [--records N] [--rounds N]     another thing: how soon the audit trail is searched;
+//                                        [--trail FOLDER]              with a trail that is kept there, and used again
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { cpus, loadavg, tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -23,6 +24,7 @@ const { values: options } = parseArgs({
     short: { type: 'boolean', default: false },
     ladder: { type: 'boolean', default: false },
     records: { type: 'string', default: '1000000' },
+    trail: { type: 'string' },
   },
 })
 
@@ -255,5 +257,6 @@ function write(rows: readonly Row[], rounds: number): void {
   writeFileSync(join(ROOT, 'docs', 'benchmark.json'), `${JSON.stringify({ machine, rounds, rows }, null, 2)}\n`)
 }
 
-if (options.case === 'audit-search') await benchAuditSearch(Number(options.records), Number(options.rounds ?? 20))
+if (options.case === 'audit-search')
+  await benchAuditSearch(Number(options.records), Number(options.rounds ?? 10), options.trail ?? null)
 else process.exitCode = await main()

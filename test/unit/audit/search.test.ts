@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { appendFileSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import { describe, type TestContext, test } from 'node:test'
 import fc from 'fast-check'
 import { matches } from '../../../src/audit/match.ts'
@@ -168,15 +169,23 @@ describe('paging', () => {
       await assert.rejects(searched(t, folder, null).search({ cursor }), { type: 'InvalidDescriptor' })
     })
 
+  test('a page of large records ends before its limit, so that nobody is busy with it for long', async (t) => {
+    const { folder, dataDir, open, call } = aTrailFolder(t)
+    const chain = open()
+    for (let i = 0; i < 120; i++) call(chain, { url: `https://h/${'p'.repeat(20_000)}` })
+    const found = (await pages(searched(t, folder, dataDir), { limit: 1000 })).map((page) => page.length)
+    assert.deepEqual(found, [52, 52, 16])
+  })
+
   test('a stream tells everything, page by page', async (t) => {
     const { folder, dataDir, open, call } = aTrailFolder(t)
     const chain = open()
-    for (let i = 0; i < 1100; i++) call(chain)
+    for (let i = 0; i < 2200; i++) call(chain)
     const found: number[] = []
     for await (const { seq } of searched(t, folder, dataDir).stream({ order: 'oldest' })) found.push(seq)
     assert.deepEqual(
       found,
-      Array.from({ length: 1100 }, (_, i) => 2 * i + 1),
+      Array.from({ length: 2200 }, (_, i) => 2 * i + 1),
     )
   })
 })
@@ -272,6 +281,11 @@ describe('the index', () => {
     truncateSync(path, 5000)
     assert.equal(await found(), 1)
     rmSync(path)
+    assert.equal(await found(), 1)
+    rmSync(path)
+    const former = new DatabaseSync(path)
+    former.exec('CREATE TABLE records (at INTEGER); PRAGMA user_version = 1')
+    former.close()
     assert.equal(await found(), 1)
   })
 
