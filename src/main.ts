@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // What is run: finds the compiled code of the last start again, and loads what the command needs and no more.
 import { accessSync, constants } from 'node:fs'
-import { enableCompileCache } from 'node:module'
+import { enableCompileCache, flushCompileCache } from 'node:module'
 import { join } from 'node:path'
 
 keepCompiled(join(import.meta.dirname, '..', 'node_modules'))
@@ -13,6 +13,8 @@ process.exitCode = await runCli(process.argv.slice(2), {
   async serve(file, workers) {
     serving = true
     await (await import('./serve.ts')).serve(file, workers)
+    // Now, and not at an exit that may be a kill.
+    flushCompileCache()
   },
   openStores: async (file) => (await import('./operate.ts')).openStoresOf(file),
   openTrail: async (from) => (await import('./operate.ts')).openTrailOf(from),

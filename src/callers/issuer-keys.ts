@@ -1,8 +1,9 @@
 // The public keys of one issuer: fetched ahead of need, again every ten minutes, and at once for a key id that is not known,
 // though not often. The last good ones serve while the issuer is away.
-import { createLocalJWKSet, errors, type JWSHeaderParameters, type JWTVerifyGetKey } from 'jose'
+import type { JWSHeaderParameters, JWTVerifyGetKey, LocalJWKSet } from 'jose'
 import { GatewayError } from '../errors/gateway-error.ts'
 import type { Clock, Logger } from '../model/ports.ts'
+import { jose } from './jose.ts'
 
 /** The JWKS document as it came, or why it did not; `because` is safe to log. */
 export type KeyFetch = (uri: string) => Promise<{ readonly body: Buffer } | { readonly because: string }>
@@ -35,7 +36,7 @@ const FIRST_PAUSE_MS = 1000
 const STALE_MS = 24 * 3_600_000
 
 export function createIssuerKeys({ uri, onChange }: IssuerKeysOptions, { fetch, clock, log }: IssuerKeysPorts): IssuerKeys {
-  let known: { readonly text: string; readonly find: ReturnType<typeof createLocalJWKSet>; at: number } | null = null
+  let known: { readonly text: string; readonly find: LocalJWKSet; at: number } | null = null
   let triedAt: number | null = null
   let underWay: Promise<void> | null = null
   let stopTimer = (): void => {}
@@ -58,7 +59,7 @@ export function createIssuerKeys({ uri, onChange }: IssuerKeysOptions, { fetch, 
     }
     const before = known
     try {
-      known = { text, find: createLocalJWKSet(JSON.parse(text)), at: clock.now() }
+      known = { text, find: jose().createLocalJWKSet(JSON.parse(text)), at: clock.now() }
     } catch {
       return 'what came is no JWKS document'
     }
@@ -84,7 +85,7 @@ export function createIssuerKeys({ uri, onChange }: IssuerKeysOptions, { fetch, 
       try {
         return await keys(header, token)
       } catch (error) {
-        if (!(error instanceof errors.JWKSNoMatchingKey) || !mayAsk()) throw error
+        if (!(error instanceof jose().errors.JWKSNoMatchingKey) || !mayAsk()) throw error
         await refresh()
         return (await current())(header, token)
       }

@@ -1,11 +1,12 @@
 // Callers that show a JWT of an OpenID Connect issuer (RFC 7519, RFC 8725). jose verifies; which caller a token is, its issuer,
 // audience and claims say. A token is verified once: after that it is known by its digest until it ends.
-import { decodeJwt, decodeProtectedHeader, errors, type JWTPayload, jwtVerify } from 'jose'
+import type { JWTPayload } from 'jose'
 import { GatewayError } from '../errors/gateway-error.ts'
 import type { Caller } from '../model/caller.ts'
 import type { Clock } from '../model/ports.ts'
 import { matchesGlob } from '../policy/path-glob.ts'
 import type { IssuerKeys } from './issuer-keys.ts'
+import { jose } from './jose.ts'
 
 export interface TokenRule {
   readonly caller: Caller
@@ -67,7 +68,7 @@ export function createTokens(rules: readonly TokenRule[], { keysOf, clock }: Tok
       const candidates = rulesFor(token, byIssuer)
       const [first] = candidates
       if (first === undefined) return 'its issuer is none of those that callers have'
-      const { payload } = await jwtVerify(token, keysOf(first.jwksUri).find, {
+      const { payload } = await jose().jwtVerify(token, keysOf(first.jwksUri).find, {
         ...{ algorithms: ALGORITHMS, issuer: first.issuer, requiredClaims: ['exp'] },
         ...{ clockTolerance: LEEWAY_S, currentDate: new Date(clock.date()) },
       })
@@ -95,7 +96,7 @@ export function createTokens(rules: readonly TokenRule[], { keysOf, clock }: Tok
     isOwn(text) {
       if (!looksLikeToken(text)) return false
       try {
-        const payload = decodeJwt(text)
+        const payload = jose().decodeJwt(text)
         return (byIssuer.get(payload.iss ?? '') ?? []).some(({ audience }) => isFor(payload, audience))
       } catch {
         return false
@@ -110,6 +111,7 @@ export function createTokens(rules: readonly TokenRule[], { keysOf, clock }: Tok
 
 /** By what the token says of itself, before it is believed; throws where it is none. */
 function rulesFor(token: string, byIssuer: ReadonlyMap<string, readonly TokenRule[]>): readonly TokenRule[] {
+  const { decodeJwt, decodeProtectedHeader, errors } = jose()
   const { alg = '' } = decodeProtectedHeader(token)
   if (!ALGORITHMS.includes(alg)) throw new errors.JOSEAlgNotAllowed()
   return byIssuer.get(decodeJwt(token).iss ?? '') ?? []
@@ -139,6 +141,7 @@ function holds(value: unknown, glob: string): boolean {
 
 /** In words of ours: what a token holds is not repeated. */
 function reasonOf(error: unknown): string {
+  const { errors } = jose()
   if (error instanceof errors.JWTExpired) return 'it has expired'
   if (error instanceof errors.JWTClaimValidationFailed)
     return error.reason === 'missing' ? `it has no ${error.claim} claim` : `its ${error.claim} claim does not hold`

@@ -1,13 +1,7 @@
 // The command line: the gateway itself, calls through one, its configuration, secrets, callers and keys. Its sub-commands live in
 // files of their own; how a configuration becomes a gateway or stores is given by whoever calls it.
 import { Command, CommanderError, InvalidArgumentError } from 'commander'
-import { addAuditCommands } from './audit-commands.ts'
-import { addCallCommand } from './call-command.ts'
-import { addCallerCommands } from './caller-commands.ts'
-import { addConfigCommands } from './config-commands.ts'
-import { addKeyCommands } from './key-commands.ts'
 import { AlreadyTold, CliError, type CliPorts } from './ports.ts'
-import { addSecretCommands } from './secret-commands.ts'
 
 /** `argv` without node and script. Answers the exit code: 0, 1 where it failed, 2 where it was not understood. Never rejects. */
 export async function runCli(argv: readonly string[], ports: CliPorts): Promise<number> {
@@ -23,12 +17,8 @@ export async function runCli(argv: readonly string[], ports: CliPorts): Promise<
     .option('--config <file>', 'the configuration file (default: SALLYPORT_CONFIG, else the built-in sample)')
     .option('--workers <n>', 'processes that serve, or auto: one a core (default: workers of the configuration, 1)', readWorkers)
     .action(({ config, workers }: { config?: string; workers?: number | 'auto' }) => ports.serve(config ?? null, workers ?? null))
-  addCallCommand(program, ports)
-  addConfigCommands(program, ports)
-  addSecretCommands(program, ports)
-  addCallerCommands(program, ports)
-  addKeyCommands(program, ports)
-  addAuditCommands(program, ports)
+  // `serve`, said or not, loads nothing of the others: a gateway starts the sooner.
+  if (!serves(argv)) (await import('./commands.ts')).addCommands(program, ports)
   try {
     await program.parseAsync([...argv], { from: 'user' })
     return 0
@@ -38,6 +28,11 @@ export async function runCli(argv: readonly string[], ports: CliPorts): Promise<
     ports.stderr.write(`sallyport: ${error instanceof Error ? error.message : 'unexpected fault'}\n`)
     return error instanceof CliError ? error.exitCode : 1
   }
+}
+
+/** `--help` without a command is about all of them. */
+function serves([first = 'serve', ...rest]: readonly string[]): boolean {
+  return first === 'serve' || (/^--(?:config|workers)\b/.test(first) && !rest.some((word) => word === '--help' || word === '-h'))
 }
 
 function readWorkers(text: string): number | 'auto' {

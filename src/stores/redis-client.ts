@@ -1,6 +1,7 @@
 // An ioredis client for each kind of Redis, with every wait bounded and no queue of its own. Which option bounds what depends
 // on the kind: the notes say what happens without each.
-import { Cluster, Redis, type RedisOptions } from 'ioredis'
+import { createRequire } from 'node:module'
+import type { Cluster, Redis, RedisOptions } from 'ioredis'
 import type { RedisLogin, RedisTarget, RedisTls } from '../model/redis-target.ts'
 
 export interface RedisClock {
@@ -14,12 +15,16 @@ export interface RedisClock {
 
 export type RedisClient = Redis | Cluster
 
+/** Loaded with the first client: a gateway without Redis should not wait for it. */
+const ioredis = (): typeof import('ioredis') => createRequire(import.meta.url)('ioredis')
+
 type Options = Omit<RedisOptions, 'replyMapping'>
 
 /** A sentinel's answer, connecting to it included. */
 const SENTINEL_TIMEOUT_MS = 1000
 
 export function createRedisClient(target: RedisTarget, prefix: string, clock: RedisClock): RedisClient {
+  const { Redis } = ioredis()
   switch (target.kind) {
     case 'single':
       return new Redis({
@@ -77,6 +82,7 @@ function connection(login: RedisLogin, tls: RedisTls | null, clock: RedisClock):
 }
 
 function createCluster(target: Extract<RedisTarget, { kind: 'cluster' }>, prefix: string, clock: RedisClock): Cluster {
+  const { Cluster } = ioredis()
   const cluster = new Cluster(
     target.seeds.map((address) => ({ ...address })),
     {

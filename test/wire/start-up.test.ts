@@ -8,22 +8,28 @@ const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
 const WATCH = `import { registerHooks } from 'node:module'
 registerHooks({
   load(url, context, next) {
-    const loaded = url.match(/node_modules\\/([^@/][^/]*)|src\\/(app|serve|operate)\\.ts$/)
+    const loaded = url.match(/node_modules\\/([^@/][^/]*)|src\\/(?:cli\\/)?(app|serve|operate|commands)\\.ts$/)
     if (loaded) process.stderr.write('loaded ' + (loaded[1] ?? loaded[2]) + '\\n')
     return next(url, context)
   },
 })`
 
-function loadedBy(...args: string[]): Set<string> {
+function loadedBy(args: readonly string[], exitCode = 0): Set<string> {
   const hook = `data:text/javascript,${encodeURIComponent(WATCH)}`
   const { status, stderr } = spawnSync(process.execPath, ['--import', hook, MAIN, ...args], { encoding: 'utf8' })
-  assert.equal(status, 0, stderr)
+  assert.equal(status, exitCode, stderr)
   return new Set([...stderr.matchAll(/^loaded (.+)$/gm)].map(([, name = '']) => name))
 }
 
 test('making a key loads no gateway', () => {
-  const loaded = loadedBy('keys', 'generate')
+  const loaded = loadedBy(['keys', 'generate'])
   assert.ok(loaded.has('commander'))
   for (const name of ['app', 'serve', 'operate', 'express', 'undici', 'prom-client', 'ioredis', 'pino', 'pino-pretty'])
     assert.ok(!loaded.has(name), name)
+})
+
+test('a gateway loads no other command, and nothing for Redis or tokens before these are configured', () => {
+  const loaded = loadedBy(['--config', '/there/is/none.yaml'], 1)
+  for (const name of ['app', 'serve', 'express', 'undici']) assert.ok(loaded.has(name), name)
+  for (const name of ['commands', 'operate', 'ioredis', 'jose', 'pino-pretty']) assert.ok(!loaded.has(name), name)
 })

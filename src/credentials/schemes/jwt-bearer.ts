@@ -1,7 +1,6 @@
 // RFC 7523: a JWT signed with a private key, as the grant itself (§2.1) or as the client's proof in a client-credentials
 // request (§2.2, `private_key_jwt`). jose signs; a fresh assertion for each token.
 import { createPrivateKey, type KeyObject, randomUUID } from 'node:crypto'
-import { SignJWT } from 'jose'
 import type { TokenRequest } from '../../model/credential-scheme.ts'
 import type { Clock } from '../../model/ports.ts'
 import { renewByAsking } from '../renew-by-asking.ts'
@@ -81,7 +80,9 @@ const proofOf = (assertion: string) => ({
   client_assertion: assertion,
 })
 
-function signAssertion({ key, algorithm, keyId, claims }: Assertion, clock: Clock): Promise<string> {
+async function signAssertion({ key, algorithm, keyId, claims }: Assertion, clock: Clock): Promise<string> {
+  // Loaded by the first assertion: most gateways sign none.
+  const { SignJWT } = await import('jose')
   const now = Math.floor(clock.date() / 1000)
   return new SignJWT({ ...claims, iat: now, exp: now + ASSERTION_LIFE_S, jti: randomUUID() })
     .setProtectedHeader({ alg: algorithm, typ: 'JWT', ...(keyId === '' ? {} : { kid: keyId }) })
