@@ -20,6 +20,8 @@ export interface Connection {
   heardBytes: number
   /** HTTP/1.1: an answer is awaited and none of its messages is half-read. */
   awaiting: boolean
+  /** The head of an answer is due, or not whole. */
+  inHead: boolean
   /** HTTP/2: nothing came on it while a request waited its read clock out; it may be dead, so it gets no further one. */
   suspect: boolean
   /** The socket's first error. */
@@ -29,6 +31,8 @@ export interface Connection {
 
 /** What is read from an answer's head, names and values, bytes. */
 export const MAX_HEAD_BYTES = 16 * 1024
+/** Bytes of it that undici is shown at once: where it is too large, undici goes on to the end of these with an error for each header. */
+const HEAD_PIECE = 4 * 1024
 /** Exchanges at once on an HTTP/2 connection. */
 export const MAX_STREAMS = 100
 
@@ -64,6 +68,7 @@ export function openConnection(dialled: Dialled, origin: Origin, idleMs: number,
     heardAt: 0,
     heardBytes: 0,
     awaiting: false,
+    inHead: false,
     suspect: false,
     failure: null,
     destroy: () => void client.destroy(GONE),
@@ -84,7 +89,8 @@ function listen(connection: Connection, clock: Clock): void {
   const { socket } = connection
   const read = socket.read
   socket.read = function (this: Socket, size?: number): unknown {
-    const chunk: unknown = read.call(this, size)
+    if (connection.inHead && this.destroyed) return null
+    const chunk: unknown = read.call(this, connection.inHead && this.readableLength > HEAD_PIECE ? HEAD_PIECE : size)
     if (Buffer.isBuffer(chunk)) {
       connection.heardAt = clock.now()
       connection.heardBytes += chunk.length

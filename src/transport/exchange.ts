@@ -67,6 +67,7 @@ export function exchange(options: ExchangeOptions): Promise<WireAnswer | null> {
     const end = (): void => {
       isOver = true
       connection.awaiting = false
+      connection.inHead = false
       readClock.stop()
       stopListening()
     }
@@ -102,6 +103,7 @@ export function exchange(options: ExchangeOptions): Promise<WireAnswer | null> {
         if (isOver) return started.abort(GIVEN_UP)
         controller = started
         connection.awaiting = true
+        connection.inHead = true
         bytesBefore = connection.heardBytes
         readBefore = connection.socket.bytesRead
         begunAt = clock.now()
@@ -131,6 +133,7 @@ export function exchange(options: ExchangeOptions): Promise<WireAnswer | null> {
           if (++interim > MAX_INTERIM_ANSWERS) fail(tooManyInterim(at.hostname, facts()))
           return
         }
+        connection.inHead = false
         elapsed = clock.now() - begunAt
         const head = { status, reason: reason ?? '', rawHeaders: rawHeadersOf(started.rawHeaders) }
         if (status >= 100) progress.head = head // a smaller number is no status that could be shown

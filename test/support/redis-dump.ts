@@ -24,7 +24,7 @@ export async function dumpRedis(access: Omit<RedisOptions, 'replyMapping'>): Pro
     const texts: string[] = []
     for (const [, database = '0'] of String(await client.call('INFO', 'keyspace')).matchAll(/^db(\d+):/gm)) {
       if (database !== '0') await client.call('SELECT', database)
-      texts.push(...(await readAll(client)))
+      for (const text of await readAll(client)) texts.push(text)
     }
     return texts.join('\n')
   } finally {
@@ -56,7 +56,8 @@ async function readAll(client: Redis): Promise<string[]> {
   let cursor = '0'
   do {
     const [next, keys] = (await client.callBuffer('SCAN', cursor, 'COUNT', '1000')) as [Buffer, Buffer[]]
-    for (const key of keys) texts.push(key.toString('latin1'), ...(await readOne(client, key)))
+    // No spread: a stream may hold more than there may be arguments.
+    for (const key of keys) texts.push(key.toString('latin1'), (await readOne(client, key)).join('\n'))
     cursor = next.toString()
   } while (cursor !== '0')
   return texts
