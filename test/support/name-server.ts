@@ -42,6 +42,23 @@ export async function startNameServer(at = { address: '127.0.0.1', port: 0 }): P
   }
 }
 
+/** Takes every question and answers none. */
+export async function startSilentNameServer(): Promise<{
+  readonly server: string
+  asked(): number
+  close(): Promise<void>
+}> {
+  let asked = 0
+  const socket = createSocket('udp4', () => void asked++)
+  socket.bind(0, '127.0.0.1')
+  await once(socket, 'listening')
+  return {
+    server: `127.0.0.1:${socket.address().port}`,
+    asked: () => asked,
+    close: () => new Promise((resolve) => socket.close(() => resolve())),
+  }
+}
+
 function readQuestion(message: Buffer): { name: string; type: number; end: number } {
   const labels: string[] = []
   let at = 12

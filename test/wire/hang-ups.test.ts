@@ -2,7 +2,9 @@
 // held is freed, nobody else notices, and the audit trail says so.
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
+import { CANARY_TOKEN } from '../support/canary.ts'
 import { startGateway, type TestGateway } from '../support/gateway.ts'
+import { startSilentNameServer } from '../support/name-server.ts'
 import { createBlackHole, createRudeUpstream } from '../support/rude-upstream.ts'
 import { assertFreed, loopbackAdapter, metric, pause, setRudeScene, stateOf, until } from '../support/wire.ts'
 
@@ -123,6 +125,71 @@ it('in the line of a rate: the turn goes to the next', async (t) => {
   assert.equal(envelope.status, 200)
   assert.ok(envelope.attempts[0].waited < 900, `waited ${envelope.attempts[0].waited} ms`)
   assert.equal(upstream.received.length, 2)
+})
+
+it('while the name resolves: nobody waits for the name servers, and the question goes on for the others', async (t) => {
+  const names = await startSilentNameServer()
+  t.after(() => names.close())
+  const adapter = loopbackAdapter('named', 'http://api.example.test:9', { breaker: { volume: 1, errorRate: '1%' } })
+  const gateway = await startGateway({ adapters: [adapter], config: { dns: { servers: [names.server] } } })
+  t.after(() => gateway.stop())
+  const [hangUp, later] = [new AbortController(), new AbortController()]
+  const leave = (signal: AbortSignal, id: string) =>
+    gateway.call({ url: 'http://api.example.test:9/' }, { signal, headers: { 'x-request-id': id } })
+  const first = leave(hangUp.signal, 'gone-5')
+  await until('the name is asked for', () => names.asked() > 0)
+  const second = leave(later.signal, 'gone-6')
+  await until('both have a slot', async () => (await stateOf(gateway, 'named')).slots === 2)
+  hangUp.abort()
+  await assert.rejects(first)
+  await until('its slot is free, the other still waits', async () => (await stateOf(gateway, 'named')).slots === 1, 500)
+  later.abort()
+  await assert.rejects(second)
+  await assertFreed(gateway, 'named')
+  for (const id of ['gone-5', 'gone-6']) {
+    const result = await resultOf(gateway, id)
+    assert.deepEqual([result.error, result.sent, result.attempts[0].address], ['Cancelled', 'no', null])
+  }
+  assert.equal(metric(await gateway.metrics(), 'sallyport_breaker_transitions_total', { adapter: 'named' }), 0)
+})
+
+it('while a token is obtained: the slot is free at once, and the token comes for whoever still waits', async (t) => {
+  const token = '{"access_token":"t","token_type":"Bearer","expires_in":600}'
+  let grant = (): void => {}
+  const upstream = await createRudeUpstream({
+    behaviours: {
+      token: (socket) => {
+        const head = `HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: ${token.length}\r\n\r\n`
+        grant = () => void socket.write(head + token)
+      },
+    },
+  })
+  t.after(() => upstream.close())
+  const { origin } = upstream
+  const policy = { credentials: 'it', allowPlaintextSecrets: true, breaker: { volume: 1, errorRate: '1%' } }
+  const values = { tokenUrl: `${origin}/token`, clientId: 'c', clientSecret: CANARY_TOKEN }
+  const gateway = await startGateway({
+    adapters: [loopbackAdapter('up', origin, policy)],
+    secrets: [{ name: 'it', scheme: 'oauth2-client-credentials', origins: [origin], callers: ['*'], values }],
+  })
+  t.after(() => gateway.stop())
+  const hangUp = new AbortController()
+  const leaver = gateway.call({ url: `${origin}/ok?leaver` }, { signal: hangUp.signal, headers: { 'x-request-id': 'gone-7' } })
+  await until('the token is asked for', () => upstream.received.length === 1)
+  const stays = gateway.call({ url: `${origin}/ok?stays` })
+  await until('both wait', async () => (await stateOf(gateway, 'up')).slots === 2)
+  hangUp.abort()
+  await assert.rejects(leaver)
+  await until('its slot is free, the other still waits', async () => (await stateOf(gateway, 'up')).slots === 1, 500)
+  grant()
+  assert.equal((await stays).envelope.status, 200)
+  const result = await resultOf(gateway, 'gone-7')
+  assert.deepEqual([result.error, result.sent, result.attempts], ['Cancelled', 'no', []])
+  assert.deepEqual(
+    upstream.received.map(({ target }) => target),
+    ['/token', '/ok?stays'],
+  )
+  assert.equal(metric(await gateway.metrics(), 'sallyport_breaker_transitions_total', { adapter: 'up' }), 0)
 })
 
 /** On a connection of its own: `stop` of a test gateway closes those of its other methods. */
