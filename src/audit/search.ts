@@ -18,7 +18,10 @@ export interface TrailSearch extends AuditSearch {
 }
 
 export interface SearchPatience {
-  /** So long, ms, a search waits for the index: it then answers as far as that goes. Default: until it is whole. */
+  /**
+   * So long, ms, a search waits for the index, and three times as long while it has found nothing: it then answers as far as the
+   * index goes. Default: until that is whole.
+   */
   readonly waitMs?: number
 }
 
@@ -55,10 +58,17 @@ export function openTrailSearch(folder: string, indexFile: string | null, { wait
   }
 
   let searchedAt = 0
+  const patiently = async (query: AuditPageQuery): Promise<AuditPage> => {
+    const enough = stopAfter(waitMs === undefined ? undefined : EMPTY_WAITS * waitMs)
+    for (;;) {
+      const page = await readPage(index, readers, query, await follower.catchUp(stopAfter(waitMs)))
+      if (page.records.length > 0 || page.nextCursor === null || enough?.()) return page
+    }
+  }
   const search = (query: AuditPageQuery): Promise<AuditPage> =>
     inTurn(() => {
       searchedAt = performance.now()
-      return orAnew(async () => readPage(index, readers, query, await follower.catchUp(stopAfter(waitMs))))
+      return orAnew(() => patiently(query))
     })
 
   const catchUp = async (forMs: number | undefined): Promise<boolean> => {
@@ -80,6 +90,7 @@ export function openTrailSearch(folder: string, indexFile: string | null, { wait
 }
 
 const KEEP_OPEN_MS = 60_000
+const EMPTY_WAITS = 3
 
 function stopAfter(ms: number | undefined): (() => boolean) | undefined {
   if (ms === undefined) return undefined
