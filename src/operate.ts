@@ -1,4 +1,5 @@
 // An installation as its operator at the command line opens it, whether its gateway runs or not.
+import { readdir } from 'node:fs/promises'
 import { hostname, userInfo } from 'node:os'
 import { join } from 'node:path'
 import { createActLog } from './audit/acts.ts'
@@ -44,13 +45,14 @@ export async function openStoresOf(given: string | null): Promise<CliStores> {
   return { secrets, callers, who, act, close: stores.close }
 }
 
-/** The audit trail of an installation, whether its gateway runs or not. */
+/** The audit trail of an installation, whether its gateway runs or not. Of a copy all but verifying goes without its configuration. */
 export async function openTrailOf({ configFile, dir }: { configFile: string | null; dir: string | null }): Promise<CliTrail> {
   const file = configFile ?? process.env.SALLYPORT_CONFIG
-  if (!file) throw new Error('say which installation: --config FILE, or SALLYPORT_CONFIG')
-  const { config } = await loadConfig({ file, env: process.env })
-  const keys = openAuditKeys(config, openKeyRing(config.store))
-  const trail = openTrail(dir ?? join(config.dataDir, 'audit'), keys, { copy: dir !== null })
+  if (!file && dir === null) throw new Error('say which installation: --config FILE, or SALLYPORT_CONFIG')
+  if (dir !== null && !(await isFolder(dir))) throw new Error(`--dir: there is no folder ${dir} that can be read`)
+  const config = file ? (await loadConfig({ file, env: process.env })).config : null
+  const keys = config && openAuditKeys(config, openKeyRing(config.store))
+  const trail = openTrail(dir ?? join(config?.dataDir ?? '', 'audit'), keys, { copy: dir !== null })
   const poster = createPoster()
   return {
     ...trail,
@@ -60,6 +62,13 @@ export async function openTrailOf({ configFile, dir }: { configFile: string | nu
       await poster.close()
     },
   }
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  return readdir(path).then(
+    () => true,
+    () => false,
+  )
 }
 
 /** Who sits at the command line: sudo is believed only by root, who could say anything. */

@@ -19,15 +19,18 @@ export interface Trail extends AuditSearch {
   verify(checkpoints: readonly ChainEnd[]): Promise<VerifyReport>
   /** The newest that match, oldest of them first, and then each as it is recorded: a call when it has ended. */
   tail(query: AuditQuery, options: { readonly last: number; readonly follow: AbortSignal | null }): AsyncIterable<AuditFound>
-  /** Everything from where the cursor stands; answers how many records. Rejects as the sink does. `cursorFile` null: from the beginning. */
-  ship(sink: AuditSink, options: { readonly cursorFile: string | null; readonly batch: number }): Promise<number>
+  /** Everything from where the cursor stands. Rejects as the sink does. `cursorFile` null: from the beginning; one that cannot be written is told before anything is sent. */
+  ship(
+    sink: AuditSink,
+    options: { readonly cursorFile: string | null; readonly batch: number; sent(records: readonly unknown[]): void },
+  ): Promise<void>
   close(): Promise<void>
 }
 
 const FOLLOW_EVERY_MS = 200
 
-/** `folder`: with the files. `copy`: nothing is written beside them, so that the index is made in memory. */
-export function openTrail(folder: string, keys: AuditKeys, { copy }: { readonly copy: boolean }): Trail {
+/** `folder`: with the files. `keys` null: it cannot be verified. `copy`: nothing is written beside them, so that the index is made in memory. */
+export function openTrail(folder: string, keys: AuditKeys | null, { copy }: { readonly copy: boolean }): Trail {
   let search: TrailSearch | null = null
   const searching = (): TrailSearch => {
     search ??= openBeside(folder, copy)
@@ -36,7 +39,10 @@ export function openTrail(folder: string, keys: AuditKeys, { copy }: { readonly 
   return {
     search: (query) => searching().search(query),
     stream: (query) => searching().stream(query),
-    verify: (checkpoints) => verifyTrail({ folder, keys, checkpoints }),
+    async verify(checkpoints) {
+      if (keys === null) throw new Error('to verify wants the keys of the installation: --config FILE, or SALLYPORT_CONFIG')
+      return verifyTrail({ folder, keys, checkpoints })
+    },
     async *tail(query, { last, follow }) {
       const positions = await endOfTrail(folder)
       const shown = new Set<string>()
@@ -48,14 +54,10 @@ export function openTrail(folder: string, keys: AuditKeys, { copy }: { readonly 
       for await (const found of endedSince(folder, positions, follow))
         if (matches(found, query) && !shown.delete(`${found.chain} ${found.seq}`)) yield found
     },
-    async ship(sink, { cursorFile, batch }) {
-      let count = 0
-      const counted = (records: readonly unknown[]): void => {
-        count += records.length
-      }
+    async ship(sink, { cursorFile, batch, sent }) {
       const cursor = openCursor(cursorFile)
-      await shipTrail({ folder, cursor, sink, batch, stopped: () => false, waiting: () => {}, sent: counted })
-      return count
+      cursor.write()
+      await shipTrail({ folder, cursor, sink, batch, stopped: () => false, waiting: () => {}, sent })
     },
     close: async () => search?.close(),
   }

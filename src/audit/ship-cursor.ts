@@ -19,6 +19,8 @@ export interface ShipCursor {
   /** Forgets other files. */
   keep(files: ReadonlySet<string>): void
   save(): void
+  /** Whether it changed or not. */
+  write(): void
 }
 
 const START: FilePosition = { pos: 0, skip: 0, done: false }
@@ -27,6 +29,15 @@ const START: FilePosition = { pos: 0, skip: 0, done: false }
 export function openCursor(path: string | null): ShipCursor {
   let files = path === null ? new Map<string, FilePosition>() : read(path)
   let saved = true
+  const write = (): void => {
+    if (path === null) return
+    mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
+    const draft = `${path}.draft`
+    writeFileSync(draft, JSON.stringify(Object.fromEntries(files)), { mode: 0o600 })
+    adopt(draft, dirname(path))
+    renameSync(draft, path)
+    saved = true
+  }
   return {
     get: (file) => files.get(file) ?? START,
     set(file, position) {
@@ -37,14 +48,9 @@ export function openCursor(path: string | null): ShipCursor {
       files = new Map([...files].filter(([file]) => present.has(file)))
     },
     save() {
-      if (path === null || saved) return
-      mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
-      const draft = `${path}.draft`
-      writeFileSync(draft, JSON.stringify(Object.fromEntries(files)), { mode: 0o600 })
-      adopt(draft, dirname(path))
-      renameSync(draft, path)
-      saved = true
+      if (!saved) write()
     },
+    write,
   }
 }
 

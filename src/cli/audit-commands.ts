@@ -9,6 +9,7 @@ import type { SinkSettings } from '../audit/sinks.ts'
 import type { VerifyReport } from '../audit/verify.ts'
 import { CSV_HEADER, csvRow } from '../model/audit-csv.ts'
 import { AUDIT_STATUS_CLASSES, type AuditFound, type AuditQuery, type AuditStatusClass } from '../model/audit-search.ts'
+import type { AuditSink } from '../model/audit-sink.ts'
 import { parseDuration } from '../model/units.ts'
 import { foundLine } from './audit-text.ts'
 import { gather } from './gather.ts'
@@ -149,15 +150,40 @@ interface ShipOptions extends Common {
 async function ship(options: ShipOptions, ports: CliPorts): Promise<void> {
   const batch = Math.max(1, countOf(options.batch, '--batch', 10_000))
   const settings = await sinkOf(options, batch)
+  let count = 0
+  const sent = (records: readonly unknown[]): void => {
+    count += records.length
+  }
   await withTrail(options, ports, async (trail) => {
-    const count = await trail.ship(trail.openSink(settings), { cursorFile: options.cursor ?? null, batch })
+    const sink = told(trail.openSink(settings), settings, () => count)
+    await trail.ship(sink, { cursorFile: options.cursor ?? null, batch, sent })
     ports.stderr.write(`sent ${count} records\n`)
   })
+}
+
+/** Its failures name the place, by its origin alone, and what it has already. */
+function told(sink: AuditSink, settings: SinkSettings, count: () => number): AuditSink {
+  const place = 'url' in settings ? new URL(settings.url).origin : 'standard output'
+  return {
+    ...sink,
+    async send(records) {
+      try {
+        return await sink.send(records)
+      } catch (error) {
+        const because = error instanceof Error ? error.message : 'unknown'
+        const less = sink.tooMany?.(error) ? '; send fewer at once: --batch' : ''
+        throw new CliError(`${place} took ${count()} records and then no more: ${because}${less}`)
+      }
+    },
+  }
 }
 
 async function sinkOf({ to, otlp = false, headers, ca }: ShipOptions, batch: number): Promise<SinkSettings> {
   if (to === 'stdout') return { name: 'command line', batch, type: 'stdout' }
   if (!/^https?:\/\//i.test(to) || !URL.canParse(to)) throw new CliError('--to is stdout, or an http:// or https:// URL', 2)
+  const { username, password } = new URL(to)
+  if (username || password)
+    throw new CliError('--to holds a login, which others see; put an Authorization header into a file for --headers', 2)
   const lines = headers === undefined ? [] : (await readText(headers)).split(/\r?\n/).filter((line) => line.trim() !== '')
   const pairs = lines.map((line, index): [string, string] => {
     const colon = line.indexOf(':')

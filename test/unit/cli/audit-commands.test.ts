@@ -10,12 +10,12 @@ import type { Post } from '../../../src/model/audit-sink.ts'
 import { aTrailFolder, TRAIL_KEYS } from '../../support/trails.ts'
 import { runWords } from './shell.ts'
 
-function aTrail(t: TestContext) {
+function aTrail(t: TestContext, status = () => 200) {
   const shipped = new PassThrough()
   const posted: Parameters<Post>[0][] = []
   const post: Post = async (request) => {
     posted.push(request)
-    return { status: 200, text: '' }
+    return { status: status(), text: '' }
   }
   const trail = { ...aTrailFolder(t), shipped, posted, post }
   const run = (line: string, more: Parameters<typeof runWords>[1] = {}) =>
@@ -224,7 +224,42 @@ describe('audit ship', () => {
     assert.deepEqual([records(first).length, records(second).length], [4, 2])
   })
 
+  for (const [status, said] of [
+    [500, 'sallyport: https://siem.example took 4 records and then no more: it answered 500\n'],
+    [413, 'sallyport: https://siem.example took 4 records and then no more: it answered 413; send fewer at once: --batch\n'],
+  ] as const)
+    test(`a collector that answers ${status} half-way: what it has is told and remembered, and the rest is sent the next time`, async (t) => {
+      const { run, open, call, posted, dataDir } = aTrail(t, () => (posted.length === 2 ? status : 200))
+      const chain = open()
+      for (let i = 0; i < 4; i++) call(chain)
+      const line = `ship --to https://siem.example/in?key=canary --batch 4 --cursor ${join(dataDir, 'cursor')}`
+      const { code, err } = await run(line)
+      assert.deepEqual([code, err], [1, said])
+      assert.equal((await run(line)).err, 'sent 4 records\n')
+      const seqs = posted.map(({ body }) =>
+        body
+          .trimEnd()
+          .split('\n')
+          .map((record) => JSON.parse(record).seq),
+      )
+      assert.deepEqual(seqs, [
+        [1, 2, 3, 4],
+        [5, 6, 7, 8],
+        [5, 6, 7, 8],
+      ])
+    })
+
+  test('a cursor that cannot be written is told before anything is sent', async (t) => {
+    const { run, open, call, posted, dataDir } = aTrail(t)
+    call(open())
+    writeFileSync(join(dataDir, 'file'), '')
+    const { code, err } = await run(`ship --to https://siem.example/in --cursor ${join(dataDir, 'file', 'cursor')}`)
+    assert.deepEqual([code, posted.length], [1, 0])
+    assert.match(err, /ENOTDIR/)
+  })
+
   for (const [line, said] of [
+    ['ship --to https://ops:canary@x', /^sallyport: --to holds a login, which others see; [^@]*\n$/],
     ['ship --to ftp://x', /--to is stdout, or an http/],
     ['ship --to https://x --batch none', /--batch is a number/],
     ['ship --to https://x --headers /none', /cannot read \/none \(ENOENT\)/],
