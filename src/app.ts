@@ -50,7 +50,6 @@ import { restAfter } from './policy/key-cooldown.ts'
 import { createOverrides } from './policy/overrides.ts'
 import { planHop } from './policy/plan-hop.ts'
 import { createQuotas } from './policy/quota.ts'
-import { createRetryBudget, type RetryBudget } from './policy/retry-budget.ts'
 import { composeHop } from './prepare/compose-hop.ts'
 import { resolveLocation } from './prepare/resolve-location.ts'
 import { prepareUrl } from './prepare/url.ts'
@@ -59,7 +58,7 @@ import { createServer, type HttpFace } from './server/server.ts'
 import { createSessionIndex } from './sessions/session-index.ts'
 import { createSessionList } from './sessions/session-list.ts'
 import { createSessions } from './sessions/sessions.ts'
-import { buildStack, type StackPorts } from './stacks.ts'
+import { type AdapterShared, buildShared, buildStack, type StackPorts } from './stacks.ts'
 import { type Stores, untilConnected } from './stores/open-stores.ts'
 import { sealOutcomes, sealValues } from './stores/sealed.ts'
 import type { ProcessLogger } from './telemetry/logger.ts'
@@ -195,12 +194,12 @@ export function createApp(config: Config, { log, clock = systemClock, reload, tr
       caBundle: (name) => snapshot.config.caBundles.get(name) ?? '',
     },
   }
-  const pool = createAdapterPool<RetryBudget | null>({
+  const pool = createAdapterPool<AdapterShared>({
     clock,
     maxOrigins: MAX_ORIGINS,
     idleMs: ORIGIN_IDLE_MS,
-    buildShared: ({ retry: { budget } }) => (budget === null ? null : createRetryBudget(budget, clock)),
-    build: (adapter, origin, budget) => buildStack(adapter, origin, budget, stackPorts),
+    buildShared: (adapter) => buildShared(adapter, clock),
+    build: (adapter, origin, shared) => buildStack(adapter, origin, shared, stackPorts),
   })
   const judge = egress({ keys: { isKey: (value) => snapshot.callers.isKey(value) } })
   const quotas = createQuotas(clock)

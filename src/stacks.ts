@@ -15,9 +15,10 @@ import type { CooldownFleet } from './model/cooldown-fleet.ts'
 import type { Layer } from './model/dispatch.ts'
 import type { Clock, Logger, Meter } from './model/ports.ts'
 import { adapterStack } from './pipeline.ts'
+import { type Amplification, createAmplification } from './policy/amplification.ts'
 import { createAskedInstants } from './policy/asked-instants.ts'
 import type { Overrides } from './policy/overrides.ts'
-import type { RetryBudget } from './policy/retry-budget.ts'
+import { createRetryBudget, type RetryBudget } from './policy/retry-budget.ts'
 import { createSlots } from './policy/slots.ts'
 import { createTokenBucket } from './policy/token-bucket.ts'
 import { createOriginTransport } from './transport/origin-transport.ts'
@@ -36,13 +37,24 @@ export interface StackPorts {
   readonly transport: TransportPorts
 }
 
+/** What all origins of an adapter have in common. */
+export interface AdapterShared {
+  /** null: none. */
+  readonly budget: RetryBudget | null
+  readonly amplification: Amplification
+}
+
+export function buildShared({ retry: { budget } }: AdapterPolicy, clock: Clock): AdapterShared {
+  return { budget: budget === null ? null : createRetryBudget(budget, clock), amplification: createAmplification(clock) }
+}
+
 const passThrough: Layer = (next) => next
 
 /** One adapter, one origin: its slots, its breaker, its bucket, its connections. */
 export function buildStack(
   adapter: AdapterPolicy,
   origin: StackOrigin,
-  budget: RetryBudget | null,
+  { budget, amplification }: AdapterShared,
   ports: StackPorts,
 ): OriginStack {
   const { clock, metrics, log, rotation, fleet } = ports
@@ -59,15 +71,7 @@ export function buildStack(
     fleet: ports.cooldowns,
   })
   const stacked = adapterStack({
-    retry: retry(
-      { budget, breaker },
-      {
-        clock,
-        random: Math.random,
-        asked,
-        meter: metrics,
-      },
-    ),
+    retry: retry({ budget, amplification, breaker }, { clock, random: Math.random, asked, meter: metrics, log }),
     cooldown: cooldown.layer,
     rateLimit: rateLimit(bucket, { clock }),
     breakerDoor: breaker?.door ?? createForcedDoor(forcedPorts),

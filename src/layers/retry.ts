@@ -4,9 +4,10 @@ import { GatewayError } from '../errors/gateway-error.ts'
 import type { CallContext } from '../model/call-context.ts'
 import type { Dispatch, Layer } from '../model/dispatch.ts'
 import type { HopRequest } from '../model/hop.ts'
-import type { Clock, Meter, Random, RefusedRetry } from '../model/ports.ts'
+import type { Clock, Logger, Meter, Random, RefusedRetry } from '../model/ports.ts'
 import { headerValues, type UpstreamResponse } from '../model/upstream-response.ts'
 import { wait } from '../model/wait.ts'
+import type { Amplification } from '../policy/amplification.ts'
 import type { AskedInstant, AskedInstants } from '../policy/asked-instants.ts'
 import {
   decideRetry,
@@ -22,6 +23,8 @@ import type { RetryBudget } from '../policy/retry-budget.ts'
 export interface RetryState {
   /** Shared by all origins of the adapter; null: none. */
   readonly budget: RetryBudget | null
+  /** Likewise. */
+  readonly amplification: Amplification
   /** The breaker of this stack, so that nothing sleeps into one that refuses. null: there is none. */
   readonly breaker: RetryDoor | null
 }
@@ -47,6 +50,7 @@ export interface RetryPorts {
   /** The same that a cool-down lasts for: both end at one instant. */
   readonly asked: AskedInstants
   readonly meter: Meter
+  readonly log: Logger
 }
 
 type Ended =
@@ -61,7 +65,7 @@ interface Hop {
 }
 
 export function retry(state: RetryState, ports: RetryPorts): Layer {
-  const { clock, random, meter } = ports
+  const { clock, random, meter, log } = ports
 
   const judge = (ended: Ended, { request, context, tally }: Hop): RetryVerdict => {
     const { method, plan } = request
@@ -86,8 +90,14 @@ export function retry(state: RetryState, ports: RetryPorts): Layer {
     return { ...verdict, waitMs }
   }
 
+  const tell = (adapter: string, amplified: ReturnType<Amplification['countRetry']>): void => {
+    if (amplified === null) return
+    log.log('warn', 'retries multiply the load', { adapter, count: amplified.calls, attempts: amplified.attempts })
+  }
+
   return (next) => async (request, context) => {
     state.budget?.countRequest()
+    state.amplification.countCall()
     const hop: Hop = { request, context, tally: { total: 0, connect: 0, read: 0, status: 0, other: 0 } }
     let staleRepeated = false
     for (;;) {
@@ -103,6 +113,7 @@ export function retry(state: RetryState, ports: RetryPorts): Layer {
       hop.tally.total++
       hop.tally[verdict.reason]++
       meter.retried(request.plan.adapter.name, verdict.reason)
+      tell(request.plan.adapter.name, state.amplification.countRetry())
       await pause(verdict.waitMs, verdict.because, context, clock)
     }
   }

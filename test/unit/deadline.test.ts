@@ -21,6 +21,7 @@ import type { Dispatch, Layer } from '../../src/model/dispatch.ts'
 import type { Secret } from '../../src/model/ports.ts'
 import { wait } from '../../src/model/wait.ts'
 import { adapterStack } from '../../src/pipeline.ts'
+import { createAmplification } from '../../src/policy/amplification.ts'
 import { createAskedInstants } from '../../src/policy/asked-instants.ts'
 import { restAfter } from '../../src/policy/key-cooldown.ts'
 import { createQuotas } from '../../src/policy/quota.ts'
@@ -118,7 +119,10 @@ function build(clock: FakeClock) {
     return next(request, context)
   }
   const stacked = adapterStack({
-    retry: retry({ budget: null, breaker: null }, { clock, random: Math.random, asked, meter }),
+    retry: retry(
+      { budget: null, amplification: createAmplification(clock), breaker: null },
+      { log, clock, random: Math.random, asked, meter },
+    ),
     cooldown: cooldown.layer,
     rateLimit: rateLimit(createTokenBucket({ count: 1, perMs: 1000, burst: 1 }, clock), { clock }),
     breakerDoor: through,

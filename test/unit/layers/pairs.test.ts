@@ -11,6 +11,7 @@ import { retry } from '../../../src/layers/retry.ts'
 import type { BreakerPolicy, RetryPolicy } from '../../../src/model/adapter-policy.ts'
 import type { Layer } from '../../../src/model/dispatch.ts'
 import { adapterStack } from '../../../src/pipeline.ts'
+import { createAmplification } from '../../../src/policy/amplification.ts'
 import { createAskedInstants } from '../../../src/policy/asked-instants.ts'
 import { createSlots } from '../../../src/policy/slots.ts'
 import { aContext, aMeter, anAdapter, aPlan, aRequest, aResponse } from '../../support/builders.ts'
@@ -60,7 +61,10 @@ function build(breakerPolicy: Partial<BreakerPolicy> = {}, rules: Partial<RetryP
     log: { log: () => {} },
   })
   const layers = adapterStack({
-    retry: retry({ budget: null, breaker }, { clock, asked, meter, random: () => 0.5 }),
+    retry: retry(
+      { budget: null, amplification: createAmplification(clock), breaker },
+      { log: { log() {} }, clock, asked, meter, random: () => 0.5 },
+    ),
     cooldown: cooldown.layer,
     rateLimit: through,
     breakerDoor: breaker.door,

@@ -3,6 +3,8 @@ import { test } from 'node:test'
 import { GatewayError } from '../../../src/errors/gateway-error.ts'
 import { retry } from '../../../src/layers/retry.ts'
 import type { RetryPolicy } from '../../../src/model/adapter-policy.ts'
+import type { Logger } from '../../../src/model/ports.ts'
+import { type Amplification, createAmplification } from '../../../src/policy/amplification.ts'
 import { createAskedInstants } from '../../../src/policy/asked-instants.ts'
 import { createRetryBudget, type RetryBudget } from '../../../src/policy/retry-budget.ts'
 import { aContext, aMeter, anAdapter, aPlan, aRequest, aResponse } from '../../support/builders.ts'
@@ -20,16 +22,22 @@ interface Setting {
   readonly method?: string
   readonly budget?: RetryBudget
   readonly refusalMs?: () => number
+  readonly amplification?: Amplification
+  readonly log?: Logger
 }
 
-function tryWith(lines: readonly ScriptLine[], { rules, repeatable = true, method = 'GET', budget, refusalMs }: Setting = {}) {
+function tryWith(
+  lines: readonly ScriptLine[],
+  { rules, repeatable = true, method = 'GET', budget, refusalMs, ...told }: Setting = {},
+) {
   const clock = createFakeClock()
   const meter = aMeter()
+  const { amplification = createAmplification(clock), log = { log() {} } } = told
   const context = aContext()
   const upstream = scripted(...lines)
   const layer = retry(
-    { budget: budget ?? null, breaker: refusalMs ? { refusalMs, keepPlace: () => true } : null },
-    { clock, asked: createAskedInstants(clock), meter, random: () => 0.5 },
+    { budget: budget ?? null, amplification, breaker: refusalMs ? { refusalMs, keepPlace: () => true } : null },
+    { clock, asked: createAskedInstants(clock), meter, log, random: () => 0.5 },
   )
   const plan = aPlan({ retry: { ...anAdapter().retry, ...rules }, repeatable })
   const result = watch(layer(upstream.dispatch)(aRequest({ plan, method }), context))
@@ -196,4 +204,12 @@ test('what is no GatewayError is a fault of ours: it passes and is never repeate
   const { clock, upstream, result } = tryWith([bug])
   await clock.advance(10_000)
   assert.deepEqual([result.error, upstream.asked.length], [bug, 1])
+})
+
+test('where calls come to more than one and a half tries each, the log is told, once', async () => {
+  const lines: unknown[] = []
+  const log: Logger = { log: (...line) => void lines.push(line) }
+  const amplification = createAmplification({ now: () => 0 })
+  for (let times = 0; times < 30; times++) await tryWith([BUSY, aResponse()], { amplification, log }).clock.advance(200)
+  assert.deepEqual(lines, [['warn', 'retries multiply the load', { adapter: 'example', count: 20, attempts: 40 }]])
 })
