@@ -72,20 +72,6 @@ export async function until(what: string, holds: () => boolean | Promise<boolean
   }
 }
 
-/** Ms since now, without those by which the machine kept this process from running on time. */
-export function startOwnClock(): () => number {
-  const resolution = 5
-  const turns = monitorEventLoopDelay({ resolution })
-  turns.enable()
-  const from = performance.now()
-  return () => {
-    const took = performance.now() - from
-    turns.disable()
-    const late = turns.count === 0 ? 0 : turns.count * (turns.mean / 1e6 - resolution)
-    return took - Math.max(0, late)
-  }
-}
-
 export function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms))
 }

@@ -4,7 +4,7 @@ import { it, type TestContext } from 'node:test'
 import { freePort } from '../support/free-port.ts'
 import type { Reply, TestGateway } from '../support/gateway.ts'
 import type { Behaviour, RudeOptions, RudeUpstream } from '../support/rude-upstream.ts'
-import { assertFreed, loopbackAdapter, metric, pause, setRudeScene, until } from '../support/wire.ts'
+import { assertFreed, createHold, loopbackAdapter, metric, pause, setRudeScene, until } from '../support/wire.ts'
 
 const BREAKER = { errorRate: '50%', volume: 4, window: '10s', openFor: '300ms', probes: 1 }
 
@@ -165,16 +165,19 @@ it('callers who hang up open nothing', async (t) => {
 })
 
 it('what the gateway itself refuses opens nothing', async (t) => {
+  const hold = createHold()
   const { upstream, gateway } = await setRudeScene(t, {
     adapter: { breaker: BREAKER, limits: { concurrency: 1, queue: 0 }, egress: { allow: ['127.0.0.1/32'] } },
+    upstream: { behaviours: { held: hold.behaviour } },
   })
-  const slow = gateway.call({ url: `${upstream.origin}/slow-but-well` })
+  const held = gateway.call({ url: `${upstream.origin}/held` })
   await until('the slot is taken', () => upstream.received.length === 1)
   for (let n = 0; n < 6; n++) {
     const { envelope } = await gateway.call({ url: `${upstream.origin}/ok` })
     assert.equal(envelope.error.type, 'BulkheadFull')
   }
-  await slow
+  hold.release()
+  await held
   assert.equal((await gateway.call({ url: `${upstream.origin}/ok` })).envelope.breaker, 'closed')
 })
 
