@@ -201,7 +201,7 @@ async function run<W>(scenario: Scenario<W>, built: Built<W>, { perSecond, fault
     bare: upstream.bare - bareBefore,
     offered: calls.length,
     outcomes,
-    unanswered: outcomes.get('unanswered') ?? 0,
+    unanswered: calls.filter(({ outcome }) => outcome.startsWith('unanswered')).length,
     lost: calls.filter((call) => call.acknowledged && times(call) === 0).length,
     duplicated: calls.filter((call) => doneTwice(call, times(call))).length,
     falseNo: calls.filter((call) => call.kind !== 'keyed' && call.saidUnsent && times(call) > 0).length,

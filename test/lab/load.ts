@@ -11,7 +11,7 @@ export interface Call {
   readonly kind: 'get' | 'post' | 'keyed'
   readonly issuedAt: number
   endedAt: number
-  /** `ok`, `5xx` and the like of the upstream, an error type, or `unanswered`. */
+  /** `ok`, `5xx` and the like of the upstream, an error type, or `unanswered` and why. */
   outcome: string
   /** The caller was told that nothing was sent. */
   saidUnsent: boolean
@@ -86,8 +86,9 @@ async function carryOut(call: Call, at: LoadOptions, agent: Agent): Promise<void
       ? { url }
       : { url, method: 'POST', json: { call: call.name }, ...(call.kind === 'keyed' ? { idempotencyKey: call.name } : {}) }
   for (let repeats = 0; ; repeats++) {
-    const envelope = await post(`${at.gateway}/v1/requests`, JSON.stringify(descriptor), agent)
-    call.outcome = outcomeOf(envelope)
+    const answer = await post(`${at.gateway}/v1/requests`, JSON.stringify(descriptor), agent)
+    call.outcome = outcomeOf(answer)
+    const envelope = typeof answer === 'string' ? null : answer
     call.acknowledged = envelope?.ok === true
     call.saidUnsent = envelope?.error?.sent === 'no'
     const again = call.kind === 'keyed' && !call.acknowledged && envelope?.error?.retryable === true && repeats < MOST_REPEATS
@@ -111,14 +112,14 @@ interface Envelope {
   } | null
 }
 
-function outcomeOf(envelope: Envelope | null): string {
-  if (envelope === null) return 'unanswered'
+function outcomeOf(envelope: Envelope | string): string {
+  if (typeof envelope === 'string') return `unanswered: ${envelope}`
   if (envelope.error) return envelope.error.type
   return envelope.ok ? 'ok' : `${Math.floor((envelope.status ?? 0) / 100)}xx`
 }
 
-/** null: no answer came. */
-function post(url: string, body: string, agent: Agent): Promise<Envelope | null> {
+/** A text where no answer came: why. */
+function post(url: string, body: string, agent: Agent): Promise<Envelope | string> {
   return new Promise((resolve) => {
     const headers = { 'content-type': 'application/json', 'x-sallyport-key': KEY, 'content-length': Buffer.byteLength(body) }
     const sent = request(url, { method: 'POST', agent, headers }, (response) => {
@@ -126,19 +127,21 @@ function post(url: string, body: string, agent: Agent): Promise<Envelope | null>
       response
         .on('data', (piece: Buffer) => pieces.push(piece))
         .on('end', () => resolve(parse(Buffer.concat(pieces).toString())))
-        .on('error', () => resolve(null))
+        .on('error', () => resolve('broken off'))
     })
     sent
-      .setTimeout(PATIENCE_MS, () => sent.destroy())
-      .on('error', () => resolve(null))
+      .setTimeout(PATIENCE_MS, () => sent.destroy(new Error('nothing came')))
+      .on('error', ({ code, message }: NodeJS.ErrnoException) =>
+        resolve(`${code ?? message}${sent.reusedSocket ? ' on a kept connection' : ''}`),
+      )
       .end(body)
   })
 }
 
-function parse(text: string): Envelope | null {
+function parse(text: string): Envelope | string {
   try {
     return JSON.parse(text) as Envelope
   } catch {
-    return null
+    return 'no envelope'
   }
 }

@@ -2,29 +2,17 @@
 // worker that is killed costs its own calls alone.
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { randomBytes } from 'node:crypto'
 import { Agent } from 'node:http'
-import { type TestContext, test } from 'node:test'
+import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { type GatewayProcess, startProcess } from '../support/process.ts'
+import { startProcess } from '../support/process.ts'
 import { createRudeUpstream } from '../support/rude-upstream.ts'
 import { upstreamFor } from '../support/scene.ts'
 import { loopbackAdapter, metric, until } from '../support/wire.ts'
+import { aSealingKey, pidsOf, workersFor } from '../support/workers.ts'
 
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
 const HELLO = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'
-const store = () => ({ key: `k1:${randomBytes(32).toString('base64')}` })
-
-/** As the log tells them, oldest first. */
-function pidsOf(gateway: GatewayProcess): number[] {
-  return [...gateway.logs().matchAll(/"pid":(\d+),"event":"worker serves"/g)].map(([, pid]) => Number(pid))
-}
-
-async function workersFor(t: TestContext, config: object): Promise<GatewayProcess> {
-  const gateway = await startProcess(t, { store: store(), overload: { eventLoopDelay: '1m' }, ...config }, ['--workers', '2'])
-  await until('both are told', () => pidsOf(gateway).length === 2)
-  return gateway
-}
 
 test('two workers share one port, one trail and one page, and one that is killed costs its own calls alone', async (t) => {
   const upstream = await createRudeUpstream({
@@ -78,7 +66,7 @@ test('two workers share one port, one trail and one page, and one that is killed
 test('a reload, a level of the log and a quota hold for both workers together', async (t) => {
   const [one, two] = [await upstreamFor(t), await upstreamFor(t)]
   const config = (...adapters: object[]) => ({ store: KEPT, adapters })
-  const KEPT = store()
+  const KEPT = aSealingKey()
   const gateway = await workersFor(t, config(loopbackAdapter('a', one.origin, { limits: { rate: '10/h', queue: 2 } })))
   const spent = await Promise.all(Array.from({ length: 24 }, () => gateway.call(`${one.origin}/`)))
   assert.equal(spent.filter(([status]) => status === 200).length, 10, 'ten in all, not ten each')
