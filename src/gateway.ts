@@ -234,6 +234,7 @@ export function createGateway(ports: GatewayPorts): Gateway {
       inspect: descriptor?.inspect ?? false,
       totalMs: clock.now() - course.startedAt,
       isGlobalUnicast: ports.isGlobalUnicast,
+      keepsResponse: descriptor?.idempotencyKey !== undefined,
     })
   }
 
@@ -364,7 +365,15 @@ export function createGateway(ports: GatewayPorts): Gateway {
     if (entrance === 'prepare') return buildPlanView({ request: null, plan: null, totalMs: null, error, warnings: [], ...nobody })
     return buildEnvelope(
       { error },
-      { requestId, trail: createTrail(), ...nobody, inspect: false, totalMs: 0, isGlobalUnicast: ports.isGlobalUnicast },
+      {
+        requestId,
+        trail: createTrail(),
+        ...nobody,
+        inspect: false,
+        totalMs: 0,
+        isGlobalUnicast: ports.isGlobalUnicast,
+        keepsResponse: true,
+      },
     )
   }
 

@@ -5,6 +5,7 @@ import type { GatewayError, PartialResponse, Sent } from '../errors/gateway-erro
 import type { Answer } from '../model/gateway-port.ts'
 import { greaterSent, type Trail } from '../model/trail.ts'
 import type { UpstreamResponse } from '../model/upstream-response.ts'
+import { base64Of } from './base64.ts'
 import { errorView, retryAfterSeconds } from './error-view.ts'
 import { type Entries, mapText, mergeHeaders, objectText, singleValue } from './headers-json.ts'
 import { attemptsJson, historyJson, milliseconds } from './ledger-json.ts'
@@ -30,6 +31,8 @@ export interface EnvelopeFacts {
   /** ms since the call came in. */
   readonly totalMs: number
   readonly isGlobalUnicast: (address: string) => boolean
+  /** Somebody else may look at the response later, as the outcome of this key. */
+  readonly keepsResponse: boolean
 }
 
 /** The answer, and what the record of the call needs to know of it. */
@@ -51,20 +54,27 @@ export function buildEnvelope(outcome: Outcome, facts: EnvelopeFacts): BuiltEnve
   const sent = error === null ? 'yes' : greaterSent(facts.trail.sent(), error.sent)
   const ok = error === null && head !== null && head.status < 400
   const source = sourceOf(error, facts.trail.attempts.length)
+  const body = outcome.body ?? NO_BODY
+  const chunks = splice(body, opening(ok, head, body, facts), closing(outcome, facts, sent, source))
   return {
     status: error === null ? 200 : error.status,
     retryAfterSeconds: retryAfterSeconds(error),
-    chunks: splice(
-      outcome.body ?? NO_BODY,
-      opening(ok, head, outcome.body ?? NO_BODY, facts),
-      closing(outcome, facts, sent, source),
-    ),
+    chunks,
+    spent: facts.keepsResponse || !outcome.response ? NONE : spentOf(outcome.response, chunks),
     ok,
     upstreamStatus: head?.status ?? null,
     errorType: error?.type ?? null,
     sent,
     source,
   }
+}
+
+/** Below it, giving back is not worth a thought. */
+const LARGE = 64 * 1024
+const NONE: readonly Uint8Array[] = []
+
+function spentOf({ body }: UpstreamResponse, chunks: readonly Uint8Array[]): readonly Uint8Array[] {
+  return body.length < LARGE ? NONE : [body, ...chunks]
 }
 
 /** Up to and including `links`. */
@@ -110,11 +120,7 @@ function splice(body: BodyView, opening: string, closing: string): readonly Uint
     case 'json':
       return [Buffer.from(`${opening},"json":`), body.bytes, Buffer.from(closing)]
     case 'base64':
-      return [
-        Buffer.from(`${opening},"base64":"`),
-        Buffer.from(body.bytes.toString('base64'), 'latin1'),
-        Buffer.from(`"${closing}`),
-      ]
+      return [Buffer.from(`${opening},"base64":"`), base64Of(body.bytes), Buffer.from(`"${closing}`)]
     default:
       return body satisfies never
   }

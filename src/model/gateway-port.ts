@@ -27,6 +27,8 @@ export interface Answer {
   /** Whole seconds for the Retry-After header; null: none. */
   readonly retryAfterSeconds: number | null
   readonly chunks: readonly Uint8Array[]
+  /** Whose memory nobody needs once the answer was written; it may be given back then. Absent: none. */
+  readonly spent?: readonly Uint8Array[]
 }
 
 export interface Gateway {

@@ -2,6 +2,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { GatewayError } from '../errors/gateway-error.ts'
 import type { Answer, Entrance } from '../model/gateway-port.ts'
+import { giveBack } from '../model/give-back.ts'
 
 export interface Exchange {
   readonly req: IncomingMessage
@@ -25,6 +26,7 @@ export interface Exchange {
 /** Below it an answer is joined into one string, a character a byte, which Node writes together with the head. */
 const JOIN_BELOW = 16 * 1024
 const NO_HEADERS: readonly string[] = []
+const NOTHING: readonly Uint8Array[] = []
 
 /** Nothing can be written any more: the caller is gone, or has its answer. */
 export function isOver(exchange: Exchange): boolean {
@@ -44,7 +46,9 @@ export function writeAnswer(exchange: Exchange, answer: Answer, answerMs: number
   if (isOver(exchange)) return
   const { res } = exchange
   writeAnswerHead(exchange, answer, extra)
-  const { chunks } = answer
+  const { chunks, spent = NOTHING } = answer
+  // Only then: a broken connection may not have let go of it.
+  if (spent.length > 0) res.once('finish', () => spent.forEach(giveBack))
   if (totalOf(chunks) < JOIN_BELOW) res.end(asLatin1(chunks), 'latin1')
   else if (chunks.length === 1) res.end(chunks[0])
   else {

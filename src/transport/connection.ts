@@ -2,6 +2,7 @@
 // dials again: when its socket is gone, so is it.
 import type { Socket } from 'node:net'
 import { Client } from 'undici'
+import { giveBack } from '../model/give-back.ts'
 import type { Clock } from '../model/ports.ts'
 import type { Dialled } from './dial.ts'
 import type { Origin } from './ports.ts'
@@ -26,6 +27,8 @@ export interface Connection {
   suspect: boolean
   /** The socket's first error. */
   failure: Error | null
+  /** HTTP/1.1: a piece of the last read, of which nothing is needed any more. */
+  spent: Buffer | null
   destroy(): void
 }
 
@@ -71,6 +74,7 @@ export function openConnection(dialled: Dialled, origin: Origin, idleMs: number,
     inHead: false,
     suspect: false,
     failure: null,
+    spent: null,
     destroy: () => void client.destroy(GONE),
   }
   socket.on('error', (error) => {
@@ -89,6 +93,12 @@ function listen(connection: Connection, clock: Clock): void {
   const { socket } = connection
   const read = socket.read
   socket.read = function (this: Socket, size?: number): unknown {
+    const { spent } = connection
+    if (spent !== null) {
+      connection.spent = null
+      // undici asks again when it is through with a read; what it has put back lies in that same memory.
+      if (socket.readableLength === 0) giveBack(spent)
+    }
     if (connection.inHead && this.destroyed) return null
     const chunk: unknown = read.call(this, connection.inHead && this.readableLength > HEAD_PIECE ? HEAD_PIECE : size)
     if (Buffer.isBuffer(chunk)) {

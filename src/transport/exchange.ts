@@ -9,6 +9,7 @@ import type { Clock } from '../model/ports.ts'
 import { greaterSent } from '../model/trail.ts'
 import type { Connection } from './connection.ts'
 import { type Coding, codingsOf, encodedLimit, tooLarge } from './decode-body.ts'
+import { gatherBody } from './gather-body.ts'
 import { isOwnFault, mapError } from './map-error.ts'
 import { bareHostname } from './ports.ts'
 import { createReadClock } from './read-clock.ts'
@@ -43,7 +44,6 @@ export interface ExchangeOptions {
 }
 
 const MAX_INTERIM_ANSWERS = 20
-const NOTHING = Buffer.alloc(0)
 const GIVEN_UP = new Error('the call has ended')
 
 /** null: the connection proved dead before the request was begun on it. Rejects with GatewayError. */
@@ -62,7 +62,7 @@ export function exchange(options: ExchangeOptions): Promise<WireAnswer | null> {
     let interim = 0
     let elapsed = 0
     let codings: readonly Coding[] = []
-    let body = createBody(plan.maxResponseBytes)
+    let body = gatherBody(plan.maxResponseBytes, Number.NaN)
 
     const end = (): void => {
       isOver = true
@@ -141,13 +141,15 @@ export function exchange(options: ExchangeOptions): Promise<WireAnswer | null> {
         if (fault !== null) return fail(new GatewayError(fault.type, fault.message, facts()))
         const { contentEncoding, contentLength } = bodyHeadersOf(head.rawHeaders)
         codings = codingsOf(contentEncoding)
-        if (codings.length > 0) body = createBody(encodedLimit(plan.maxResponseBytes))
-        else if (contentLength > plan.maxResponseBytes && !hasNoBody(request.method, status)) exceed()
+        const maxBytes = codings.length > 0 ? encodedLimit(plan.maxResponseBytes) : plan.maxResponseBytes
+        if (codings.length === 0 && contentLength > maxBytes && !hasNoBody(request.method, status)) exceed()
+        else body = gatherBody(maxBytes, Math.min(contentLength, maxBytes))
       },
       onResponseData(_controller, chunk) {
         if (isOver) return
         readClock.heard()
         if (!body.add(chunk)) exceed()
+        else if (body.isCopied) connection.spent = chunk
       },
       onResponseEnd() {
         const { head } = progress
@@ -191,25 +193,6 @@ function flat(headers: HeaderList): string[] {
   const list: string[] = []
   for (const [name, value] of headers) list.push(name, value)
   return list
-}
-
-interface Body {
-  /** false: over the limit. */
-  add(chunk: Buffer): boolean
-  whole(): Buffer
-}
-
-function createBody(maxBytes: number): Body {
-  const chunks: Buffer[] = []
-  let length = 0
-  return {
-    add(chunk) {
-      length += chunk.length
-      chunks.push(chunk)
-      return length <= maxBytes
-    },
-    whole: () => (chunks.length > 1 ? Buffer.concat(chunks, length) : (chunks[0] ?? NOTHING)),
-  }
 }
 
 type Facts = Pick<GatewayErrorOptions, 'sent' | 'response'>

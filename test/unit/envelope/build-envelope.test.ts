@@ -46,6 +46,7 @@ function facts(over: Partial<EnvelopeFacts> = {}): EnvelopeFacts {
     inspect: false,
     totalMs: 30.4,
     isGlobalUnicast: (address) => address === '93.184.216.34',
+    keepsResponse: false,
     ...over,
   }
 }
