@@ -15,6 +15,7 @@ import { createMemorySecrets } from '../../../src/stores/memory-secrets.ts'
 import { createMemoryValues } from '../../../src/stores/memory-values.ts'
 import { openRedis, type RedisConnection } from '../../../src/stores/redis.ts'
 import { createRedisBreakers } from '../../../src/stores/redis-breakers.ts'
+import { createRedisCooldowns } from '../../../src/stores/redis-cooldowns.ts'
 import { createRedisIdempotency } from '../../../src/stores/redis-idempotency.ts'
 import { createRedisSecrets } from '../../../src/stores/redis-secrets.ts'
 import { createRedisValues } from '../../../src/stores/redis-values.ts'
@@ -172,6 +173,15 @@ for (const { kind } of KINDS)
     await board.exchange({ replica: 'one', ...none, tripped: ['a'], wanted: ['b'], recovered: ['c'] })
     const { live, votes, leases } = await board.exchange({ replica: 'two', ...none, wanted: ['b'] })
     assert.deepEqual([live, votes.get('a'), leases.has('b')], [2, 1, false])
+  })
+
+for (const { kind } of KINDS)
+  test(`replicas tell each other of cool-downs in ${kind}`, async () => {
+    const board = createRedisCooldowns(connectionTo(kind))
+    await board.exchange('one', [{ key: 'a o\nstored k ', leftMs: 5000 }])
+    const [heard] = await board.exchange('two', [])
+    assert.equal(heard?.key, 'a o\nstored k ')
+    assert.ok(heard.leftMs > 0 && heard.leftMs <= 5000)
   })
 
 const VALUES: [string, () => KeyValueStore, (ms: number) => Promise<void>][] = [
