@@ -5,6 +5,7 @@ import { createAdapterPool } from './adapters/adapter-pool.ts'
 import { createBreakerFleet } from './adapters/breaker-fleet.ts'
 import { createCooldownFleet } from './adapters/cooldown-fleet.ts'
 import { createRoutes } from './adapters/routes.ts'
+import { createSharedRates } from './adapters/shared-rates.ts'
 import { createTwinRoutes } from './adapters/twin-routes.ts'
 import { createAdministration } from './admin/administration.ts'
 import { type ConfigChange, describeChange } from './admin/config-change.ts'
@@ -50,6 +51,7 @@ import { restAfter } from './policy/key-cooldown.ts'
 import { createOverrides } from './policy/overrides.ts'
 import { planHop } from './policy/plan-hop.ts'
 import { createQuotas } from './policy/quota.ts'
+import { createTokenBucket, type OpenBucket } from './policy/token-bucket.ts'
 import { composeHop } from './prepare/compose-hop.ts'
 import { resolveLocation } from './prepare/resolve-location.ts'
 import { prepareUrl } from './prepare/url.ts'
@@ -159,6 +161,9 @@ export function createApp(config: Config, { log, clock = systemClock, reload, tr
   const replica = randomBytes(8).toString('hex')
   const fleet = createBreakerFleet({ board: stores.breakers, clock, replica })
   const cooldowns = createCooldownFleet({ board: stores.cooldowns, clock, replica })
+  const live = (): number => Math.max(config.workers, fleet.live())
+  const sharedRates = stores.rates && createSharedRates({ store: stores.rates, clock, log, replica, live })
+  const openBucket: OpenBucket = sharedRates?.open ?? ((_name, rate) => createTokenBucket(rate, clock))
   const own = createOwnListeners()
   const overrides = createOverrides(clock)
   const sharedOverrides = createSharedOverrides({
@@ -183,6 +188,7 @@ export function createApp(config: Config, { log, clock = systemClock, reload, tr
     rotation,
     fleet,
     cooldowns,
+    openBucket,
     credentials: attach,
     overrides,
     transport: {
@@ -202,7 +208,7 @@ export function createApp(config: Config, { log, clock = systemClock, reload, tr
     build: (adapter, origin, shared) => buildStack(adapter, origin, shared, stackPorts),
   })
   const judge = egress({ keys: { isKey: (value) => snapshot.callers.isKey(value) } })
-  const quotas = createQuotas(clock)
+  const quotas = createQuotas(openBucket)
   const gateway = createGateway({
     clock,
     routes: (entrance) => (entrance === 'token' ? snapshot.tokenRoutes : snapshot.routes),
@@ -313,6 +319,7 @@ export function createApp(config: Config, { log, clock = systemClock, reload, tr
       rotation.close()
       fleet.close()
       cooldowns.close()
+      sharedRates?.close()
       resolver.close()
       stores.close()
       log.flush()

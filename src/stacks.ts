@@ -20,7 +20,7 @@ import { createAskedInstants } from './policy/asked-instants.ts'
 import type { Overrides } from './policy/overrides.ts'
 import { createRetryBudget, type RetryBudget } from './policy/retry-budget.ts'
 import { createSlots } from './policy/slots.ts'
-import { createTokenBucket } from './policy/token-bucket.ts'
+import type { OpenBucket } from './policy/token-bucket.ts'
 import { createOriginTransport } from './transport/origin-transport.ts'
 import type { TransportPorts } from './transport/ports.ts'
 
@@ -32,6 +32,7 @@ export interface StackPorts {
   readonly rotation: BreakerRotation
   readonly fleet: BreakerFleet
   readonly cooldowns: CooldownFleet
+  readonly openBucket: OpenBucket
   readonly credentials: Layer
   readonly overrides: Pick<Overrides, 'over'>
   readonly transport: TransportPorts
@@ -63,7 +64,8 @@ export function buildStack(
   const forcedPorts = { clock, adapter: adapter.name, origin: origin.origin, forced }
   const breaker: Breaker | null =
     adapter.breaker === null ? null : createBreaker(adapter.breaker, { ...forcedPorts, meter: metrics, log, rotation, fleet })
-  const bucket = adapter.limits.rate === null ? null : createTokenBucket(adapter.limits.rate, clock)
+  const { rate } = adapter.limits
+  const bucket = rate && ports.openBucket(`adapter ${adapter.name} ${origin.origin}`, rate)
   const transport = createOriginTransport(adapter, origin, ports.transport)
   const asked = createAskedInstants(clock)
   const cooldown = createCooldown(adapter, origin.origin, {
@@ -101,6 +103,7 @@ export function buildStack(
     async close() {
       breaker?.shutdown()
       cooldown.close()
+      bucket?.close()
       await transport.close()
     },
   }

@@ -28,7 +28,7 @@ export function createBreakerFleet({
   readonly clock: Clock
   readonly replica: string
 }): BreakerFleet {
-  if (board === null) return { join: () => ALONE, close() {} }
+  if (board === null) return { join: () => ALONE, live: () => 1, close() {} }
   const seats = new Map<string, Seated>()
   let recovered: string[] = []
   let news: BreakerNews | null = null
@@ -86,6 +86,7 @@ export function createBreakerFleet({
         },
       }
     },
+    live: () => Math.max(1, ...lately),
     close() {
       closed = true
       stopTimer()

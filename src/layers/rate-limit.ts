@@ -12,7 +12,7 @@ export function rateLimit(bucket: TokenBucket | null, ports: { readonly clock: C
   if (bucket === null) return (next) => next
   const line = createLine(bucket, ports.clock)
   return (next) => async (request, context) => {
-    if (!line.tryEnter()) {
+    if (!line.tryEnter() && !(await line.askToEnter())) {
       const turnMs = line.msUntilTurn()
       if (request.plan.adapter.limits.mode === 'observe') {
         context.trail.observe('rate', spent(turnMs, request), 'wait or be refused')
@@ -28,33 +28,53 @@ export function rateLimit(bucket: TokenBucket | null, ports: { readonly clock: C
 interface Line {
   /** True: a token was free and nobody waits for it. */
   tryEnter(): boolean
+  /** After that: whether those who share the bucket had one left. */
+  askToEnter(): Promise<boolean> | false
   msUntilTurn(): number
   /** Returns how to leave before the turn. */
   join(onTurn: () => void): () => void
 }
 
+/** Where others share the bucket the first turn may come sooner than was told, ms. */
+const LOOK_MS = 500
+
 /** One timer for the whole line, set for its first. */
 function createLine(bucket: TokenBucket, clock: Clock): Line {
   const waiters = new Set<() => void>() // in order of arrival
   let stopTimer: (() => void) | null = null
+  let asking = false
 
   const serve = (): void => {
     stopTimer = null
+    asking = false
     for (const waiter of waiters) {
       if (!bucket.tryTake()) break
       waiters.delete(waiter)
       waiter()
     }
-    if (waiters.size > 0) stopTimer ??= clock.after(bucket.msUntil(1), serve)
+    if (waiters.size > 0) serveLater()
+  }
+  const serveLater = (): void => {
+    if (stopTimer !== null || asking) return
+    const asked = bucket.ask(waiters.size, true)
+    asking = asked !== null
+    if (asked !== null) void asked.then(serve)
+    else stopTimer = clock.after(Math.min(LOOK_MS, bucket.msUntil(1)), serve)
+  }
+  const tryEnter = (): boolean => waiters.size === 0 && bucket.tryTake()
+  const askToEnter = (): Promise<boolean> | false => {
+    const asked = waiters.size === 0 && bucket.ask(1, false)
+    return asked ? asked.then(() => tryEnter() || askToEnter()) : false
   }
 
   return {
-    tryEnter: () => waiters.size === 0 && bucket.tryTake(),
+    tryEnter,
+    askToEnter,
     msUntilTurn: () => bucket.msUntil(waiters.size + 1),
     join(onTurn) {
       const waiter = (): void => onTurn()
       waiters.add(waiter)
-      stopTimer ??= clock.after(bucket.msUntil(1), serve)
+      serveLater()
       return () => {
         waiters.delete(waiter)
         if (waiters.size > 0) return

@@ -22,5 +22,7 @@ export interface FleetSeat {
 
 export interface BreakerFleet {
   join(adapter: string, origin: string, member: FleetMember): FleetSeat
+  /** Replicas that were there lately, as far as is known, this one included. */
+  live(): number
   close(): void
 }

@@ -1,7 +1,7 @@
 // The outside, as the inside sees it. Layers receive these; only app.ts knows which implementation stands behind one.
 import type { Blame, ErrorType } from '../errors/catalogue.ts'
 import type { RefusalRule } from '../errors/refusal-rules.ts'
-import type { AdapterPolicy, Ceilings } from './adapter-policy.ts'
+import type { AdapterPolicy, Ceilings, Rate } from './adapter-policy.ts'
 import type { Caller } from './caller.ts'
 import type { Attempt, Wait, WaitReason } from './envelope.ts'
 import type { PreparedUrl } from './prepared-request.ts'
@@ -503,4 +503,45 @@ export interface CooldownNews {
 export interface CooldownBoard {
   /** Tells what was begun or made longer here, and answers all that stands of other replicas. Keys hold no credential. */
   exchange(replica: string, told: readonly { readonly key: string; readonly leftMs: number }[]): Promise<readonly CooldownNews[]>
+}
+
+/** What one holder tells of its lease on a bucket that several share, and what it asks for. Tokens are whole. */
+export interface RateRequest {
+  /** Names the bucket among all. */
+  readonly bucket: string
+  readonly rate: Rate
+  /** One bucket object of one process. */
+  readonly holder: string
+  /** Greater with each request: one that arrives after a later one does nothing. */
+  readonly turn: number
+  /** Tokens that it keeps for the calls to come. */
+  readonly kept: number
+  /** Tokens that it will not spend. What is neither kept nor returned is spent, or lost. */
+  readonly returned: number
+  /** Ms since it last spent or lost one. */
+  readonly idleMs: number
+  /** Tokens for calls that wait for them now. */
+  readonly need: number
+  /** They go on waiting where there are fewer: later ones of other holders are not served before the first of them. */
+  readonly inLine: boolean
+  /** How many it would have in hand for the calls to come, `kept` included; at most an even share of half the burst is granted. */
+  readonly ahead: number
+  /** How long it may spend what it has in hand, from when it asked. */
+  readonly leaseMs: number
+  /** What the bucket holds where the store knows nothing of it. */
+  readonly start: number
+}
+
+export interface RateAnswer {
+  readonly granted: number
+  /** What the bucket holds now. */
+  readonly level: number
+  /** Other holders in line, and how many of them came first. */
+  readonly waiting: number
+  readonly before: number
+}
+
+/** Where replicas share their rates. Rejects with Overloaded where the store is away. */
+export interface RateStore {
+  exchange(request: RateRequest): Promise<RateAnswer>
 }

@@ -1,9 +1,9 @@
-// The quotas of callers, in this process alone: how many calls at once, and how many in a stretch of time. Refused at once,
-// never waited for. A caller keeps what it has spent when its configuration is loaded anew.
+// The quotas of callers: how many calls at once, in this process alone, and how many in a stretch of time. Refused at once, never
+// waited for. A caller keeps what it has spent when its configuration is loaded anew.
 import type { Rate } from '../model/adapter-policy.ts'
 import type { Caller, Quota } from '../model/caller.ts'
-import type { Clock, QuotaLevel, QuotaRefusal, Quotas } from '../model/ports.ts'
-import { createTokenBucket, type TokenBucket } from './token-bucket.ts'
+import type { QuotaLevel, QuotaRefusal, Quotas } from '../model/ports.ts'
+import type { OpenBucket, TokenBucket } from './token-bucket.ts'
 
 /** When a place comes free nobody knows. */
 const PLACE_RETRY_MS = 1000
@@ -14,44 +14,60 @@ interface Spent {
   inFlight: number
 }
 
-export function createQuotas(clock: Pick<Clock, 'now'>): Quotas {
+export function createQuotas(openBucket: OpenBucket): Quotas {
   const byCaller = new Map<string, Spent>()
   const spentOf = (name: string, quota: Quota): Spent => {
     const found = byCaller.get(name)
     if (found?.quota === quota) return found
-    const bucket = quota.rate === null ? null : createTokenBucket(quota.rate, clock)
+    const open = (): TokenBucket | null => quota.rate && openBucket(`caller ${name}`, quota.rate)
     if (!found) {
-      const fresh = { quota, bucket, inFlight: 0 }
+      const fresh = { quota, bucket: open(), inFlight: 0 }
       byCaller.set(name, fresh)
       return fresh
     }
-    if (!sameRate(found.quota.rate, quota.rate)) found.bucket = bucket
+    if (!sameRate(found.quota.rate, quota.rate)) {
+      found.bucket?.close()
+      found.bucket = open()
+    }
     found.quota = quota
     return found
   }
-  const refusalFor = ({ name }: Caller, { quota, bucket, inFlight }: Spent, take: boolean): QuotaRefusal | null => {
-    if (quota.concurrency !== null && inFlight >= quota.concurrency)
-      return {
-        because: `caller "${name}" has as many calls under way as its quota.concurrency allows: ${quota.concurrency}`,
-        retryAfterMs: PLACE_RETRY_MS,
-      }
-    if (bucket === null || (take ? bucket.tryTake() : bucket.msUntil(1) === 0)) return null
+  const noPlace = ({ name }: Caller, { quota, inFlight }: Spent): QuotaRefusal | null =>
+    quota.concurrency === null || inFlight < quota.concurrency
+      ? null
+      : {
+          because: `caller "${name}" has as many calls under way as its quota.concurrency allows: ${quota.concurrency}`,
+          retryAfterMs: PLACE_RETRY_MS,
+        }
+  const rateSpent = ({ name }: Caller, bucket: TokenBucket): QuotaRefusal => {
     const retryAfterMs = bucket.msUntil(1)
     return { because: `caller "${name}" has spent its quota.rate; the next call may come in ${retryAfterMs} ms`, retryAfterMs }
   }
+  const enter: Quotas['enter'] = (caller) => {
+    if (caller.quota === undefined) return null
+    const spent = spentOf(caller.name, caller.quota)
+    const { bucket } = spent
+    let refusal = noPlace(caller, spent)
+    if (refusal === null && bucket !== null && !bucket.tryTake()) {
+      const asked = bucket.ask(1, false)
+      if (asked !== null) return asked.then(() => enter(caller))
+      refusal = rateSpent(caller, bucket)
+    }
+    if (refusal === null || caller.observe) spent.inFlight++
+    return refusal
+  }
   return {
-    enter(caller) {
-      if (caller.quota === undefined) return null
-      const spent = spentOf(caller.name, caller.quota)
-      const refusal = refusalFor(caller, spent, true)
-      if (refusal === null || caller.observe) spent.inFlight++
-      return refusal
-    },
+    enter,
     leave({ name }) {
       const spent = byCaller.get(name)
       if (spent) spent.inFlight--
     },
-    peek: (caller) => (caller.quota === undefined ? null : refusalFor(caller, spentOf(caller.name, caller.quota), false)),
+    peek(caller) {
+      if (caller.quota === undefined) return null
+      const spent = spentOf(caller.name, caller.quota)
+      const { bucket } = spent
+      return noPlace(caller, spent) ?? (bucket === null || bucket.msUntil(1) === 0 ? null : rateSpent(caller, bucket))
+    },
     levels: (caller) => (caller.quota === undefined ? [] : levelsOf(caller.name, spentOf(caller.name, caller.quota))),
   }
 }

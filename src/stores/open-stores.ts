@@ -10,6 +10,7 @@ import type {
   KeyValueStore,
   Logger,
   Meter,
+  RateStore,
   SecretStore,
 } from '../model/ports.ts'
 import type { RedisTarget } from '../model/redis-target.ts'
@@ -25,6 +26,7 @@ import { type AuditStreamOptions, createRedisAuditStream } from './redis-audit-s
 import { createRedisBreakers } from './redis-breakers.ts'
 import { createRedisCooldowns } from './redis-cooldowns.ts'
 import { createRedisIdempotency } from './redis-idempotency.ts'
+import { createRedisRates } from './redis-rates.ts'
 import { createRedisSecrets } from './redis-secrets.ts'
 import { createRedisValues } from './redis-values.ts'
 
@@ -53,6 +55,8 @@ export interface Stores {
   readonly breakers: BreakerBoard | null
   /** Likewise of cool-downs. */
   readonly cooldowns: CooldownBoard | null
+  /** Where replicas share their rates; null: there are none. */
+  readonly rates: RateStore | null
   /** Where the audit trail is shipped to; null: there is none. */
   readonly auditStream: ((options: AuditStreamOptions) => AuditSink) | null
   healthy(): boolean
@@ -100,6 +104,7 @@ export function openStores(options: StoresOptions, ports: StoresPorts): Stores {
       localIdempotency,
       breakers: createRedisBreakers(redis),
       cooldowns: createRedisCooldowns(redis),
+      rates: createRedisRates(redis),
       auditStream: (stream) => createRedisAuditStream(redis, stream),
       healthy: redis.healthy,
       close: redis.close,
@@ -116,6 +121,7 @@ export function openStores(options: StoresOptions, ports: StoresPorts): Stores {
     localIdempotency,
     breakers: null,
     cooldowns: null,
+    rates: null,
     auditStream: null,
     healthy: embedded.healthy,
     close: embedded.close,

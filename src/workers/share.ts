@@ -16,34 +16,37 @@ export function refuseWorkers(config: Config, count: number): string | null {
   const local = config.adapters.find(({ idempotency }) => idempotency === 'local')
   if (local)
     return `adapter "${local.name}" has idempotency: local, which one process remembers: leave it out, or start one worker`
+  const burst = (rate: Rate | null | undefined): number | null => (sharesRates(config) ? null : (rate?.burst ?? null))
   const small = [
     ...config.adapters.flatMap(({ name, limits }) => [
       { what: `adapter "${name}": limits.concurrency`, is: limits.concurrency },
-      { what: `adapter "${name}": limits.rate's burst`, is: limits.rate?.burst ?? null },
+      { what: `adapter "${name}": limits.rate's burst`, is: burst(limits.rate) },
     ]),
     ...config.callers.flatMap(({ caller: { name, quota } }) => [
       { what: `caller "${name}": quota.concurrency`, is: quota?.concurrency ?? null },
-      { what: `caller "${name}": quota.rate's burst`, is: quota?.rate?.burst ?? null },
+      { what: `caller "${name}": quota.rate's burst`, is: burst(quota?.rate) },
     ]),
   ].find(({ is }) => is !== null && is < count)
   return small ? `${small.what} is ${small.is}, which ${count} workers cannot divide: raise it, or start fewer` : null
 }
 
-/** The parts of all seats together are the whole, to the last unit. */
+/** The parts of all seats together are the whole, to the last unit. Rates are not divided where the store shares them. */
 export function shareOf(config: Config, seat: Seat): Config {
+  const partOfRate = (rate: Rate | null): Rate | null => (sharesRates(config) ? rate : rate && divide(rate, seat))
   return {
     ...config,
+    workers: seat.count,
     listen: { ...config.listen, connections: Math.max(1, part(config.listen.connections, seat)) },
     adapters: config.adapters.map((adapter) => {
       const { concurrency, queue, rate } = adapter.limits
-      const limits = { concurrency: part(concurrency, seat), queue: part(queue, seat), rate: partOfRate(rate, seat) }
+      const limits = { concurrency: part(concurrency, seat), queue: part(queue, seat), rate: partOfRate(rate) }
       return { ...adapter, limits: { ...adapter.limits, ...limits } }
     }),
     callers: config.callers.map((configured) => {
       const { quota } = configured.caller
       if (quota === undefined) return configured
       const { rate, concurrency } = quota
-      const own = { rate: partOfRate(rate, seat), concurrency: concurrency === null ? null : part(concurrency, seat) }
+      const own = { rate: partOfRate(rate), concurrency: concurrency === null ? null : part(concurrency, seat) }
       return { ...configured, caller: { ...configured.caller, quota: { ...quota, ...own } } }
     }),
   }
@@ -54,6 +57,10 @@ function part(whole: number, { index, count }: Seat): number {
 }
 
 /** Tokens that can be spent at once are whole; the refill need not be. */
-function partOfRate(rate: Rate | null, seat: Seat): Rate | null {
-  return rate && { ...rate, count: rate.count / seat.count, burst: part(rate.burst, seat) }
+function divide(rate: Rate, seat: Seat): Rate {
+  return { ...rate, count: rate.count / seat.count, burst: part(rate.burst, seat) }
+}
+
+function sharesRates({ store }: Config): boolean {
+  return store.redis !== null
 }

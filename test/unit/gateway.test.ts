@@ -5,6 +5,7 @@ import { createGateway } from '../../src/gateway.ts'
 import { createCancellation } from '../../src/model/cancellation.ts'
 import type { Dispatch } from '../../src/model/dispatch.ts'
 import { createQuotas } from '../../src/policy/quota.ts'
+import { createTokenBucket } from '../../src/policy/token-bucket.ts'
 import { aJar, aMeter, anAdapter, aResponse, CEILINGS } from '../support/builders.ts'
 import { createFakeClock } from '../support/fake-clock.ts'
 
@@ -16,7 +17,7 @@ function createWorld(dispatch: Dispatch) {
     routes: () => ({ ceilings: CEILINGS, caBundles: new Set(), find: () => ({ adapter: anAdapter(), because: 'test' }) }),
     dispatch,
     rehearse: dispatch,
-    quotas: createQuotas(createFakeClock()),
+    quotas: createQuotas((_name, rate) => createTokenBucket(rate, createFakeClock())),
     sessions: { open: async () => aJar(), save: async () => {}, transient: aJar },
     audit: {
       intent: async () => recorded.push('intent'),

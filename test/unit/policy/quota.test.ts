@@ -2,10 +2,12 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
 import type { Caller, Quota } from '../../../src/model/caller.ts'
-import type { QuotaRefusal, Quotas } from '../../../src/model/ports.ts'
+import type { Clock, QuotaRefusal, Quotas } from '../../../src/model/ports.ts'
 import { createQuotas } from '../../../src/policy/quota.ts'
+import { createTokenBucket } from '../../../src/policy/token-bucket.ts'
 import { createFakeClock } from '../../support/fake-clock.ts'
 
+const quotasOn = (clock: Pick<Clock, 'now'>): Quotas => createQuotas((_name, given) => createTokenBucket(given, clock))
 const rate = (count: number, burst = count) => ({ count, perMs: 1000, burst })
 const caller = (quota: Partial<Quota>, over: Partial<Caller> = {}): Caller => ({
   ...{ name: 'billing', admin: false, may: [], quota: { rate: null, concurrency: null, ...quota }, ...over },
@@ -20,7 +22,7 @@ function enter(quotas: Quotas, who: Caller): QuotaRefusal | null {
 describe('a rate', () => {
   test('is refused at once when spent, with the time until the next', async () => {
     const clock = createFakeClock()
-    const quotas = createQuotas(clock)
+    const quotas = quotasOn(clock)
     const who = caller({ rate: rate(2) })
     assert.deepEqual([enter(quotas, who), enter(quotas, who)], [null, null])
     assert.deepEqual(enter(quotas, who), {
@@ -32,14 +34,14 @@ describe('a rate', () => {
   })
 
   test('comes at most burst at once', () => {
-    const quotas = createQuotas(createFakeClock())
+    const quotas = quotasOn(createFakeClock())
     const who = caller({ rate: rate(100, 1) })
     assert.equal(enter(quotas, who), null)
     assert.equal(enter(quotas, who)?.retryAfterMs, 10)
   })
 
   test('is not spent by a call that its concurrency refuses', () => {
-    const quotas = createQuotas(createFakeClock())
+    const quotas = quotasOn(createFakeClock())
     const who = caller({ rate: rate(2), concurrency: 1 })
     enter(quotas, who)
     assert.match(enter(quotas, who)?.because ?? '', /quota\.concurrency allows: 1/)
@@ -50,7 +52,7 @@ describe('a rate', () => {
 
 describe('a concurrency', () => {
   test('gives back what was taken, and no more', () => {
-    const quotas = createQuotas(createFakeClock())
+    const quotas = quotasOn(createFakeClock())
     const who = caller({ concurrency: 2 })
     assert.deepEqual([enter(quotas, who), enter(quotas, who)], [null, null])
     assert.match(
@@ -65,7 +67,7 @@ describe('a concurrency', () => {
   test('never admits more than it says, whatever comes and goes', () => {
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 5 }), fc.array(fc.boolean(), { maxLength: 100 }), (concurrency, steps) => {
-        const quotas = createQuotas(createFakeClock())
+        const quotas = quotasOn(createFakeClock())
         const who = caller({ concurrency })
         let held = 0
         for (const comes of steps) {
@@ -83,14 +85,14 @@ describe('a concurrency', () => {
 })
 
 test('callers do not share, and one without a quota is not refused', () => {
-  const quotas = createQuotas(createFakeClock())
+  const quotas = quotasOn(createFakeClock())
   enter(quotas, caller({ rate: rate(1) }))
   assert.equal(enter(quotas, caller({ rate: rate(1) }, { name: 'shipping' })), null)
   for (let i = 0; i < 100; i++) assert.equal(enter(quotas, { name: 'free', admin: false, may: [] }), null)
 })
 
 test('a caller that is observed has its place beyond the quota too, and gives it back', () => {
-  const quotas = createQuotas(createFakeClock())
+  const quotas = quotasOn(createFakeClock())
   const who = caller({ concurrency: 1 }, { observe: true })
   assert.equal(enter(quotas, who), null)
   assert.notEqual(enter(quotas, who), null)
@@ -102,7 +104,7 @@ test('a caller that is observed has its place beyond the quota too, and gives it
 })
 
 test('looking takes nothing', () => {
-  const quotas = createQuotas(createFakeClock())
+  const quotas = quotasOn(createFakeClock())
   const who = caller({ rate: rate(1), concurrency: 1 })
   for (let i = 0; i < 5; i++) assert.equal(quotas.peek(who), null)
   enter(quotas, who)
@@ -111,7 +113,7 @@ test('looking takes nothing', () => {
 })
 
 test('a configuration that is loaded anew gives nothing back, unless the rate is another', () => {
-  const quotas = createQuotas(createFakeClock())
+  const quotas = quotasOn(createFakeClock())
   enter(quotas, caller({ rate: rate(1) }))
   assert.notEqual(enter(quotas, caller({ rate: rate(1) })), null, 'the same, loaded again')
   assert.equal(enter(quotas, caller({ rate: rate(2) })), null)
