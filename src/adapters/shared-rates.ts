@@ -114,7 +114,6 @@ function createSharedBucket(
   const lease = createLease()
   let told: (RateAnswer & { readonly at: number }) | null = null
   let turn = 0
-  let askedAt = clock.now()
   let askAgainAt = 0
   let underWay = false
   let next: Asked | null = null
@@ -133,11 +132,11 @@ function createSharedBucket(
 
   const compose = (need: number, inLine: boolean): RateRequest => {
     const now = clock.now()
-    const spent = lease.tellSpent()
-    const ahead = spent < BUSY ? 0 : Math.ceil((spent / Math.max(now - askedAt, TICK_MS / 2)) * TICK_MS * TICKS_AHEAD)
+    const perTick = lease.perTick(now)
+    const ahead = perTick < BUSY ? 0 : Math.ceil(perTick * TICKS_AHEAD)
+    lease.tell()
     const returned = lease.giveBack(closed ? 0 : ahead, now)
     const start = told === null ? rate.burst : Math.min(rate.burst, (now - told.at) * perMs)
-    askedAt = now
     return {
       ...{ bucket, rate, holder, turn: ++turn, kept: lease.inHand(now), returned, idleMs: lease.idleMs(now) },
       ...{ need, inLine, ahead, leaseMs: LEASE_MS, start },
@@ -234,8 +233,11 @@ function createSharedBucket(
 function createLease() {
   let tokens = 0
   let until = 0
-  let spent = 0
+  let untold = false
   let lastGoneAt = 0
+  let tickAt = 0
+  let inTick = 0
+  let inLastTick = 0
   const drop = (now: number): void => {
     if (tokens === 0 || now < until) return
     tokens = 0
@@ -246,7 +248,8 @@ function createLease() {
       drop(now)
       if (tokens === 0) return false
       tokens--
-      spent++
+      inTick++
+      untold = true
       lastGoneAt = now
       return true
     },
@@ -267,12 +270,20 @@ function createLease() {
       tokens -= returned
       return returned
     },
-    tellSpent(): number {
-      const told = spent
-      spent = 0
-      return told
+    tell(): void {
+      untold = false
     },
-    touched: () => tokens > 0 || spent > 0,
+    /** There is something to tell, or to give back. */
+    touched: () => tokens > 0 || untold,
+    /** How many are spent in a tick, by the last one and by the one that has begun. */
+    perTick(now: number): number {
+      const passed = now - tickAt
+      if (passed < TICK_MS) return Math.max(inTick, inLastTick)
+      inLastTick = (inTick * TICK_MS) / passed
+      tickAt = now
+      inTick = 0
+      return inLastTick
+    },
     idleMs: (now: number) => Math.max(0, now - lastGoneAt),
   }
 }

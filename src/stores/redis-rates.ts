@@ -45,7 +45,7 @@ export const EXCHANGE: RedisScript = {
     end
 
     local mine = leases[holder]
-    if mine and turn <= mine.turn then return {0, string.format('%.17g', level), 0, 0} end
+    if mine and turn <= mine.turn then return {0, string.format('%.17g', state.level), 0, 0} end
     if mine then
       returned = math.min(returned, math.max(0, mine.amount - kept))
       if mine.amount > kept + returned then settle(math.max(now - idle, mine.ends - lease)) end

@@ -122,7 +122,7 @@ test('a configuration that is loaded anew gives nothing back, unless the rate is
 
 test('what is left is told for each key of the quota, and asking takes nothing', async () => {
   const clock = createFakeClock()
-  const quotas = createQuotas(clock)
+  const quotas = quotasOn(clock)
   const who = caller({ rate: rate(4), concurrency: 2 }, { observe: true })
   const left = () => quotas.levels(who).map(({ quota, left }) => [quota, left])
   assert.deepEqual(quotas.levels({ name: 'free', admin: false, may: [] }), [])
