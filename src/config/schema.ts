@@ -149,7 +149,9 @@ const CALLER = section({
     .array(GRANT, { error: 'must be a list, such as [{ adapter: github }]' })
     .prefault([])
     .describe('Which adapters it may call. Absent: none.'),
-  quota: QUOTA.optional().describe('Calls over it are RateLimited at once. In each replica on its own. Absent: none.'),
+  quota: QUOTA.optional().describe(
+    'Calls over it are RateLimited at once. The rate is shared by all replicas with store.redis; each replica has its own concurrency. Absent: none.',
+  ),
   priority: choice('high', 'normal', 'low')
     .prefault('normal')
     .describe(
@@ -195,7 +197,7 @@ const AUDIT_SINK = section({
 export const ROOT = section({
   listen: LISTEN.prefault({}).describe('Where callers connect, and what they may send.'),
   workers: WORKERS.prefault(1).describe(
-    'Processes that serve, 1-64, or auto: one a core. More than 1 need a sealing key; limits and quotas are divided between them (docs/operations.md).',
+    'Processes that serve, 1-64, or auto: one a core. More than 1 need a sealing key; limits and quotas are divided between them, but for rates with store.redis (docs/operations.md).',
   ),
   dataDir: text('the path of a folder')
     .prefault('./data')

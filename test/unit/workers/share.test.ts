@@ -45,6 +45,15 @@ test('the parts of all workers are the whole, remainders with the first', async 
   )
 })
 
+test('rates are whole for each where Redis shares them, and workers are told how many they are', async () => {
+  const store = { key: `k1:${'A'.repeat(43)}=`, redis: 'redis://127.0.0.1:6379' }
+  const config = await configWith({ store }, { limits: { concurrency: 8, rate: '2/s' } })
+  assert.equal(refuseWorkers(config, 4), null)
+  const share = shareOf(config, { index: 3, count: 4 })
+  assert.deepEqual(share.adapters[0]?.limits.rate, { count: 2, perMs: 1000, burst: 2 })
+  assert.deepEqual([share.workers, share.adapters[0]?.limits.concurrency], [4, 2])
+})
+
 test('what several workers cannot keep is refused by name', async () => {
   const plain = await configWith({})
   assert.equal(refuseWorkers(plain, 4), null)
