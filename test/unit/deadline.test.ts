@@ -26,7 +26,7 @@ import { createAskedInstants } from '../../src/policy/asked-instants.ts'
 import { restAfter } from '../../src/policy/key-cooldown.ts'
 import { createQuotas } from '../../src/policy/quota.ts'
 import { createSlots } from '../../src/policy/slots.ts'
-import { createTokenBucket, createTokenBucket } from '../../src/policy/token-bucket.ts'
+import { createTokenBucket } from '../../src/policy/token-bucket.ts'
 import { createHostJudge } from '../../src/transport/dial.ts'
 import { raceAddresses } from '../../src/transport/race-addresses.ts'
 import { aJar, aMeter, anAdapter, aResponse, CEILINGS } from '../support/builders.ts'
@@ -135,7 +135,14 @@ function build(clock: FakeClock) {
   })
   const sessionMs = new Map<string, number>()
   const gateway = createGateway({
-    ...{ clock, meter, log, quotas: createQuotas((_name, rate) => createTokenBucket(rate, clock)), makeBoundary: () => 'b', isGlobalUnicast: () => true },
+    ...{
+      clock,
+      meter,
+      log,
+      quotas: createQuotas((_name, rate) => createTokenBucket(rate, clock)),
+      makeBoundary: () => 'b',
+      isGlobalUnicast: () => true,
+    },
     routes: () => ({ ceilings: CEILINGS, caBundles: new Set(), find: () => ({ adapter, because: 'test' }) }),
     dispatch: stacked(upstream),
     rehearse: stacked(upstream),
