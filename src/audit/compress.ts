@@ -73,7 +73,8 @@ async function* pieces(folder: string, file: TrailFile): AsyncGenerator<Buffer> 
       waiting.push(rest)
       end += rest.length
     }
-    if (waiting.length > 0) yield Buffer.concat(waiting)
+    // An empty file has one too: what has none is no gzip.
+    if (waiting.length > 0 || end === 0) yield Buffer.concat(waiting)
   } finally {
     await reader.close()
   }

@@ -3,7 +3,9 @@ import { appendFileSync, readdirSync, readFileSync, rmSync, truncateSync, writeF
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { describe, type TestContext, test } from 'node:test'
+import { gunzipSync } from 'node:zlib'
 import fc from 'fast-check'
+import { compressOld } from '../../../src/audit/compress.ts'
 import { matches } from '../../../src/audit/match.ts'
 import { openTrailSearch } from '../../../src/audit/search.ts'
 import type { AuditFound, AuditPageQuery, AuditQuery } from '../../../src/model/audit-search.ts'
@@ -304,6 +306,38 @@ describe('the index', () => {
       (await again.search({})).records.map((found) => found.kind === 'call' && found.caller),
       ['after'],
     )
+  })
+
+  test('has a result whose intent stands nowhere as a record of its own, though older files are read after it', async (t) => {
+    const { folder, dataDir, open, call, time } = aTrailFolder(t)
+    const chain = open()
+    for (let day = 0; day < 3; day++, time.now += DAY) call(chain)
+    const ended = {
+      caller: 'c',
+      url: 'https://h/',
+      adapter: 'a',
+      status: 200,
+      error: null,
+      sent: 'yes' as const,
+      credential: null,
+    }
+    const record = { id: 'lonely', intent: 999, ...ended, attempts: [], durationMs: 1, bytesOut: 0, bytesIn: 0 }
+    chain.append([{ kind: 'result', record }])
+    const search = openTrailSearch(folder, join(dataDir, 'index.db'), { waitMs: 0 })
+    t.after(() => search.close())
+    // The index is not whole until somebody has asked often enough.
+    for (let i = 0; i < 5; i++) await search.search({})
+    assert.deepEqual(seqs((await search.search({})).records), [7, 5, 3, 1])
+  })
+
+  test('of an empty file that was compressed is as that of an empty file', async (t) => {
+    const { folder, dataDir, open, call, time } = aTrailFolder(t)
+    open().close()
+    time.now += DAY
+    call(open())
+    assert.equal(await compressOld(folder, { now: time.now + DAY, afterMs: 0 }), 1)
+    assert.equal(gunzipSync(readFileSync(join(folder, '2026-01-01.jsonl.gz'))).length, 0)
+    assert.deepEqual(seqs((await searched(t, folder, dataDir).search({})).records), [1])
   })
 
   test('two that fill it at once do not put a record in twice', async (t) => {

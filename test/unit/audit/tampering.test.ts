@@ -71,7 +71,15 @@ const LINES: [name: string, change: (lines: string[]) => string[], found: string
     'missing',
   ],
   ['an edited byte', (lines) => lines.with(4, (lines[4] ?? '').replace('billing', 'billinG')), 'changed'],
-  ['an edited byte of a MAC', (lines) => lines.with(5, (lines[5] ?? '').replace(/"mac":"./, '"mac":"_')), 'changed'],
+  [
+    'an edited byte of a MAC',
+    (lines) =>
+      lines.with(
+        5,
+        (lines[5] ?? '').replace(/"mac":"(.)/, (_, letter) => `"mac":"${letter === 'A' ? 'B' : 'A'}`),
+      ),
+    'changed',
+  ],
   ['a record twice', (lines) => lines.toSpliced(4, 0, lines[4] ?? ''), 'order'],
 ]
 for (const [name, change, found] of LINES)
