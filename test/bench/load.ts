@@ -11,6 +11,8 @@ export interface Load {
   readonly url: string
   readonly headers: Readonly<Record<string, string>>
   readonly body: string
+  /** What takes turns, request by request, in place of `headers` and `body`: many callers, or many origins. */
+  readonly turns?: readonly { readonly headers: Readonly<Record<string, string>>; readonly body: string }[]
   readonly connections: number
   /** Whole ones. What is under way at their end is not counted. */
   readonly seconds: number
@@ -53,11 +55,11 @@ function hasWrk(): Promise<boolean> {
   return found
 }
 
-async function byWrk({ url, headers, body, connections, seconds }: Load): Promise<Told> {
+async function byWrk({ url, connections, seconds, ...what }: Load): Promise<Told> {
   const folder = mkdtempSync(join(tmpdir(), 'sallyport-wrk-'))
   try {
     const script = join(folder, 'load.lua')
-    writeFileSync(script, luaOf(headers, body))
+    writeFileSync(script, luaOf(what.turns ?? [what]))
     const shape = ['--threads', '1', '--connections', `${connections}`, '--duration', `${seconds}s`, '--timeout', '30s']
     const { stdout } = await run('wrk', [...shape, '--script', script, url])
     return JSON.parse(stdout.slice(stdout.lastIndexOf('\n{')))
@@ -66,12 +68,19 @@ async function byWrk({ url, headers, body, connections, seconds }: Load): Promis
   }
 }
 
-function luaOf(headers: Readonly<Record<string, string>>, body: string): string {
-  return `wrk.method = "POST"
-wrk.body = [==[${body}]==]
-${Object.entries(headers)
-  .map(([name, value]) => `wrk.headers["${name}"] = "${value}"`)
-  .join('\n')}
+function luaOf(turns: NonNullable<Load['turns']>): string {
+  const fields = (headers: Readonly<Record<string, string>>): string =>
+    Object.entries(headers)
+      .map(([name, value]) => `["${name}"]="${value}"`)
+      .join(',')
+  return `local turns, turn = {}, 0
+init = function()
+${turns.map(({ headers, body }) => `  turns[#turns + 1] = wrk.format("POST", nil, {["Host"]=wrk.headers["Host"],${fields(headers)}}, [==[${body}]==])`).join('\n')}
+end
+request = function()
+  turn = turn % #turns + 1
+  return turns[turn]
+end
 done = function(summary, latency)
   local failed = summary.errors
   io.write(string.format('\\n{"requests":%d,"not2xx":%d,"errors":%d,"p50Micros":%d,"p99Micros":%d,"perSecond":%f}',
@@ -81,13 +90,16 @@ end
 `
 }
 
-async function byAutocannon({ url, headers, body, connections, seconds, requests }: Load): Promise<Told> {
+async function byAutocannon({ url, headers, body, turns, connections, seconds, requests }: Load): Promise<Told> {
   const times: number[] = []
   const length = requests === undefined ? { duration: seconds } : { amount: requests }
   const begun = performance.now()
   let ended = begun
   const result = await new Promise<autocannon.Result>((resolve, reject) => {
-    const instance = autocannon({ url, method: 'POST', headers: { ...headers }, body, connections, ...length }, (error, value) =>
+    const what = turns
+      ? { requests: turns.map((one) => ({ method: 'POST' as const, headers: { ...one.headers }, body: one.body })) }
+      : { method: 'POST' as const, headers: { ...headers }, body }
+    const instance = autocannon({ url, connections, ...what, ...length }, (error, value) =>
       error ? reject(error) : resolve(value),
     )
     instance.on('response', (_client, _status, _bytes, milliseconds) => {

@@ -23,8 +23,24 @@ export async function warmUp(load: Load): Promise<void> {
   await drive({ ...load, connections: load.connections === 1 ? 64 : load.connections, seconds: WARM_UP_SECONDS })
 }
 
-/** User and system time of a process so far. Per thread and in nanoseconds where the kernel tells, else in ticks of 10 ms. */
+/** A process and those that it started: a gateway of several workers is several. */
+function family(pid: number): number[] {
+  try {
+    const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean)
+    return [pid, ...children.flatMap((child) => family(Number(child)))]
+  } catch {
+    return [pid]
+  }
+}
+
+const sum = (values: readonly number[]): number => values.reduce((all, value) => all + value, 0)
+
+/** User and system time so far, of its children too. Per thread and in nanoseconds where the kernel tells, else in ticks of 10 ms. */
 export function cpuMicros(pid: number): number {
+  return sum(family(pid).map(ownCpuMicros))
+}
+
+function ownCpuMicros(pid: number): number {
   try {
     let nanos = 0
     for (const task of readdirSync(`/proc/${pid}/task`))
@@ -37,9 +53,15 @@ export function cpuMicros(pid: number): number {
   return (Number(fields[11]) + Number(fields[12])) * 10_000
 }
 
-/** Memory that a process holds, bytes. */
+/** Memory that a process and its children hold, bytes. */
 export function residentBytes(pid: number): number {
-  return Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) * 1024
+  const own = (one: number): number => Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${one}/status`, 'utf8'))?.[1] ?? 0)
+  return sum(family(pid).map(own)) * 1024
+}
+
+/** Open files and sockets of a process. */
+export function descriptors(pid: number): number {
+  return readdirSync(`/proc/${pid}/fd`).length
 }
 
 /** The mean of the lower third: what it costs when nobody else is in the way. */

@@ -9,12 +9,16 @@ import type { Server } from './servers.ts'
 
 const PATIENCE_MS = 3000
 
-/** null: it is not installed. `bodies`: what is answered at /{name}, whatever the method. */
-export async function startNginx(folder: string, bodies: ReadonlyMap<string, Buffer>): Promise<Server | null> {
+/** null: it is not installed. `bodies`: what is answered at /{name}, whatever the method, to this machine alone. */
+export async function startNginx(
+  folder: string,
+  bodies: ReadonlyMap<string, Buffer>,
+  host = '127.0.0.1',
+): Promise<Server | null> {
   mkdirSync(join(folder, 'bodies'), { recursive: true })
   for (const [path, body] of bodies) writeFileSync(join(folder, 'bodies', path), body)
   const port = await freePort()
-  writeFileSync(join(folder, 'nginx.conf'), configOf(port))
+  writeFileSync(join(folder, 'nginx.conf'), configOf(`${host}:${port}`))
   const child = spawn('nginx', ['-p', folder, '-e', 'stderr', '-c', 'nginx.conf'], { stdio: ['ignore', 'ignore', 'inherit'] })
   const isMissing = await Promise.race([once(child, 'spawn').then(() => false), once(child, 'error').then(() => true)])
   if (isMissing) return null
@@ -23,16 +27,16 @@ export async function startNginx(folder: string, bodies: ReadonlyMap<string, Buf
   return { pid: child.pid ?? 0, url: `http://127.0.0.1:${port}`, startMs: 0, stop: () => void child.kill() }
 }
 
-function configOf(port: number): string {
+function configOf(address: string): string {
   const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((of) => `${of}_temp_path temporary;`).join(' ')
-  return `daemon off; error_log stderr emerg; master_process off; pid nginx.pid; worker_rlimit_nofile 8192;
-events { worker_connections 4096; }
+  return `daemon off; error_log stderr emerg; master_process off; pid nginx.pid; worker_rlimit_nofile 16384;
+events { worker_connections 12000; }
 http {
   access_log off; ${temporary}
   default_type application/json; keepalive_timeout 600s; keepalive_requests 1000000000; client_max_body_size 32m;
   client_body_buffer_size 64k; open_file_cache max=100; sendfile on; tcp_nopush on;
   server {
-    listen 127.0.0.1:${port} backlog=4096;
+    listen ${address} backlog=4096; allow 127.0.0.0/8; deny all;
     root bodies;
     error_page 405 =200 $uri;
   }
@@ -40,7 +44,7 @@ http {
 `
 }
 
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')
   const address = server.address()

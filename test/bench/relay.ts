@@ -3,7 +3,7 @@
 import { createServer } from 'node:http'
 import { Agent, request as send } from 'undici'
 
-const agent = new Agent({ connections: 128, pipelining: 1 })
+const agent = new Agent({ connections: 1024, pipelining: 1 })
 
 const server = createServer((incoming, response) => {
   const chunks: Buffer[] = []

@@ -34,10 +34,25 @@ export interface Rung {
   readonly open?: boolean
   /** Secrets are kept there rather than in the embedded store, and decryptions are counted. */
   readonly redis?: string
+  readonly workers?: number
+  /** A folder: a CPU profile is written there when it ends. */
+  readonly profileTo?: string
+  /** Further adapters and callers than the one of each. */
+  readonly adapters?: readonly object[]
+  readonly callers?: readonly object[]
 }
 
-export async function startScript(file: string): Promise<Server> {
-  return started(fork(join(HERE, file), { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] }))
+/** The Node that everything measured runs on; unless said otherwise, that of the benchmark. */
+let node = process.execPath
+
+export function runOn(path: string): void {
+  node = path
+}
+
+export const nodePath = (): string => node
+
+export async function startScript(file: string, args: readonly string[] = []): Promise<Server> {
+  return started(fork(join(HERE, file), args, { execPath: node, stdio: ['ignore', 'ignore', 'inherit', 'ipc'] }))
 }
 
 /**
@@ -47,7 +62,7 @@ export async function startScript(file: string): Promise<Server> {
 export async function startGateway(
   upstream: string,
   folder: string,
-  { adapter, root, open = false, redis }: Rung = {},
+  { adapter, root, open = false, redis, workers = 1, ...further }: Rung = {},
 ): Promise<Server> {
   rmSync(folder, { recursive: true, force: true })
   mkdirSync(folder, { recursive: true })
@@ -65,23 +80,30 @@ export async function startGateway(
     allowPlaintextSecrets: true,
     ...adapter,
   }
-  const callers = open ? [] : [{ name: 'bench', keys: [KEY], may: [{ adapter: 'bench' }] }]
+  const callers = open ? [] : [{ name: 'bench', keys: [KEY], may: [{ adapter: 'bench' }] }, ...(further.callers ?? [])]
   // JSON is YAML.
   const settings = {
     listen: { port: 0 },
     dataDir: join(folder, 'data'),
     store: { keyFile, ...(redis === undefined ? {} : { redis }) },
     callers,
-    adapters: [mounted],
+    adapters: [mounted, ...(further.adapters ?? [])],
     // On a machine that others use as well the loop is late through no fault of the load; what is shed would not be measured.
     overload: { eventLoopDelay: '10s' },
     ...root,
   }
   writeFileSync(config, JSON.stringify(settings))
   const secret = ['--scheme', 'bearer', '--origin', upstream, '--caller', '*', '--config', config, '--values', values]
-  await run(process.execPath, [MAIN, 'secrets', 'set', 'bench-token', ...secret])
+  await run(node, [MAIN, 'secrets', 'set', 'bench-token', ...secret])
   const preload = redis === undefined ? [] : ['--import', join(HERE, 'count-decryptions.ts')]
-  return started(fork(MAIN, ['--config', config], { execArgv: preload, stdio: ['ignore', 'ignore', 'pipe', 'ipc'] }))
+  if (further.profileTo) preload.push('--cpu-prof', '--cpu-prof-interval', '500', '--cpu-prof-dir', further.profileTo)
+  return started(
+    fork(MAIN, ['--config', config, '--workers', `${workers}`], {
+      execPath: node,
+      execArgv: preload,
+      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+    }),
+  )
 }
 
 function started(child: ChildProcess): Promise<Server> {

@@ -1,7 +1,8 @@
-// The upstream of the benchmark where there is no nginx: answers GET /{bytes} with a JSON document of about that size, POST with a short one.
+// The upstream of the benchmark where there is no nginx: answers /{bytes} with a JSON document of about that size; with an argument, after so many milliseconds.
 import { createServer } from 'node:http'
 import { documentOf } from './document.ts'
 
+const waitMs = Number(process.argv[2] ?? 0)
 const bodies = new Map<string, Buffer>()
 
 const server = createServer((request, response) => {
@@ -15,8 +16,9 @@ const server = createServer((request, response) => {
     response.writeHead(200, { 'content-type': 'application/json', 'content-length': answer.length })
     response.end(answer)
   }
-  if (request.method === 'GET') send()
-  else request.resume().on('end', send)
+  const soon = waitMs > 0 ? () => setTimeout(send, waitMs) : send
+  if (request.method === 'GET') soon()
+  else request.resume().on('end', soon)
 })
 server.keepAliveTimeout = 60_000
 server.listen(0, '127.0.0.1', () => process.send?.({ port: (server.address() as { port: number }).port }))

@@ -1,0 +1,170 @@
+// What a call costs as the work grows: many waiting connections, half of the most, many adapters, callers and origins, several
+// workers, and a long time.
+import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
+import { type Bench, type Check, compare, hundredths, type Row } from './compare.ts'
+import { documentOf } from './document.ts'
+import { drive, type Load } from './load.ts'
+import { descriptors, residentBytes } from './measure.ts'
+import { startNginx } from './nginx.ts'
+import { driveOpenly } from './open-loop.ts'
+import { KEY, type Rung, type Server, startGateway, startScript } from './servers.ts'
+
+const HEADERS = { 'content-type': 'application/json', 'x-sallyport-key': KEY }
+const PATH = '/1000'
+const STEP_SECONDS = 5
+
+function loadOn(server: Server, upstream: string, more: Partial<Load> = {}): Load {
+  const body = JSON.stringify({ url: `${upstream}${PATH}` })
+  return { url: `${server.url}/v1/requests`, headers: HEADERS, body, connections: 64, seconds: 1, refused: false, ...more }
+}
+
+const gatewayOf = (bench: Bench, name: string, rung: Rung = {}, upstream = bench.upstream): Promise<Server> =>
+  bench.keep(startGateway(upstream, join(bench.folder, name.replaceAll(' ', '-')), rung))
+
+const check = (what: string, value: number, aim: number): Check => ({ what, value: hundredths(value), aim })
+
+/** 1000 connections to an upstream that takes 200 ms. */
+export async function manyConnections(bench: Bench): Promise<Row> {
+  const upstream = await bench.keep(startScript('upstream.ts', ['200']))
+  const relay = await bench.keep(startScript('relay.ts'))
+  const room = { pool: { connections: 1000 }, limits: { concurrency: 1000 } }
+  const gateway = await gatewayOf(bench, 'many', { adapter: room }, upstream.url)
+  const crowd = { connections: 1000, seconds: 3 }
+  const subjects = {
+    relay: { server: relay, load: loadOn(relay, upstream.url, crowd) },
+    gateway: { server: gateway, load: loadOn(gateway, upstream.url, crowd) },
+  }
+  const servers = await compare(subjects, bench.rounds)
+  for (const server of [upstream, relay, gateway]) server.stop()
+  const memory = (servers.gateway?.residentMiB ?? 0) / (servers.relay?.residentMiB ?? 1)
+  const checks = [check('CPU, of the relay', servers.gateway?.ratio ?? 0, 1.2), check('memory, of the relay', memory, 1.2)]
+  return { case: '1000-connections', servers, checks, notes: ['no error: one would have ended the benchmark'] }
+}
+
+/** As many calls a second as half of what the relay can do at most, however long each takes. */
+export async function halfLoad(bench: Bench): Promise<Row> {
+  const { relay, upstream } = bench
+  const gateway = await gatewayOf(bench, 'half')
+  const subjects = {
+    relay: { server: relay, load: loadOn(relay, upstream) },
+    gateway: { server: gateway, load: loadOn(gateway, upstream) },
+  }
+  const servers = await compare(subjects, 2)
+  const rate = Math.round((servers.relay?.perSecond ?? 0) / 2)
+  const tails = { relay: Number.POSITIVE_INFINITY, gateway: Number.POSITIVE_INFINITY }
+  const p50s = { ...tails }
+  for (let index = 0; index < bench.rounds; index++)
+    for (const name of ['relay', 'gateway'] as const) {
+      const { p50Micros, p99Micros } = await driveOpenly(subjects[name].load, rate)
+      tails[name] = Math.min(tails[name], p99Micros)
+      p50s[name] = Math.min(p50s[name], p50Micros)
+    }
+  gateway.stop()
+  const line = (name: 'relay' | 'gateway'): string =>
+    `${name} p50 ${(p50s[name] / 1000).toFixed(2)} ms, p99 ${(tails[name] / 1000).toFixed(2)} ms`
+  const notes = [
+    `${rate} calls a second, each timed from when it was due, best of ${bench.rounds} rounds: ${line('relay')}; ${line('gateway')}`,
+  ]
+  return { case: 'half-load', servers, checks: [check('p99, of the relay', tails.gateway / tails.relay, 2)], notes }
+}
+
+export async function manyAdapters(bench: Bench): Promise<Row> {
+  const adapters = Array.from({ length: 1999 }, (_, id) => ({ name: `other-${id}`, mount: `https://api-${id}.example.com/` }))
+  return flat(bench, '2000-adapters', { '1 adapter': {}, '2000 adapters': { adapters } })
+}
+
+export async function manyCallers(bench: Bench): Promise<Row> {
+  const keys = Array.from({ length: 10_000 }, (_, id) => `${KEY}-${id}`)
+  const callers = keys.map((key, id) => ({ name: `caller-${id}`, keys: [key], may: [{ adapter: 'bench' }] }))
+  const body = JSON.stringify({ url: `${bench.upstream}${PATH}` })
+  const turns = keys.map((key) => ({ headers: { ...HEADERS, 'x-sallyport-key': key }, body }))
+  return flat(bench, '10000-callers', { '1 caller': {}, '10000 callers': { callers } }, { '10000 callers': turns })
+}
+
+async function flat(
+  bench: Bench,
+  name: string,
+  rungs: Readonly<Record<string, Rung>>,
+  turns: Readonly<Record<string, NonNullable<Load['turns']>>> = {},
+): Promise<Row> {
+  const subjects: Record<string, { server: Server; load: Load }> = {}
+  for (const [rung, settings] of Object.entries(rungs)) {
+    const server = await gatewayOf(bench, rung, settings)
+    const taking = turns[rung]
+    subjects[rung] = { server, load: loadOn(server, bench.upstream, taking ? { turns: taking } : {}) }
+  }
+  const servers = await compare(subjects, bench.rounds)
+  for (const { server } of Object.values(subjects)) server.stop()
+  return { case: name, servers, checks: [check('CPU, many of one', Object.values(servers).at(-1)?.ratio ?? 0, 1.1)], notes: [] }
+}
+
+/** Every address of 127.0.0.0/8 is this machine. null: no nginx, which alone can answer at all of them. */
+export async function manyOrigins(bench: Bench): Promise<Row | null> {
+  const nginx = await startNginx(join(bench.folder, 'origins-upstream'), new Map([['1000', documentOf(1000)]]), '0.0.0.0')
+  if (nginx === null) return null
+  const upstream = await bench.keep(Promise.resolve(nginx))
+  const { port } = new URL(upstream.url)
+  const origins = Array.from({ length: 5000 }, (_, id) => `http://127.1.${Math.floor(id / 250)}.${(id % 250) + 1}:${port}`)
+  const turns = origins.map((origin) => ({ headers: HEADERS, body: JSON.stringify({ url: `${origin}${PATH}` }) }))
+  const rung: Rung = { adapter: { mount: 'http://', credentials: undefined, allowPlaintextSecrets: undefined } }
+  const [one, many] = [await gatewayOf(bench, '1 origin', rung), await gatewayOf(bench, '5000 origins', rung)]
+  const single = loadOn(one, upstream.url)
+  // As warm as it gets with one origin, so that what is added is the origins'.
+  await drive({ ...loadOn(many, upstream.url), seconds: STEP_SECONDS })
+  const before = residentBytes(many.pid)
+  const subjects = {
+    '1 origin': { server: one, load: single },
+    '5000 origins': { server: many, load: loadOn(many, upstream.url, { turns }) },
+  }
+  // One connection: several would each begin with the first origin.
+  await drive({ ...subjects['5000 origins'].load, connections: 1, requests: origins.length })
+  const each = (residentBytes(many.pid) - before) / origins.length / 1024
+  const servers = await compare(subjects, bench.rounds)
+  for (const server of [one, many, upstream]) server.stop()
+  const notes = [`memory per origin, its connection included: ${each.toFixed(0)} KiB`]
+  return { case: '5000-origins', servers, checks: [check('CPU, many of one', servers['5000 origins']?.ratio ?? 0, 1.1)], notes }
+}
+
+export async function twoWorkers(bench: Bench): Promise<Row> {
+  return {
+    ...(await flat(bench, '2-workers', { '1 worker': {}, '2 workers': { workers: 2 } })),
+    notes: ['the primary, which writes the audit trail, is counted'],
+  }
+}
+
+interface State {
+  readonly residentMiB: number
+  readonly descriptors: number
+  readonly timers: number
+}
+
+/** Many calls one after the other; what the process holds before and after. */
+export async function soak(bench: Bench, calls: number): Promise<Row> {
+  const gateway = await gatewayOf(bench, 'soak', { open: true })
+  const load = loadOn(gateway, bench.upstream, { seconds: STEP_SECONDS })
+  await drive({ ...load, seconds: 2 * STEP_SECONDS })
+  const before = await stateOf(gateway)
+  let done = 0
+  while (done < calls) done += (await drive(load)).requests
+  const after = await stateOf(gateway)
+  gateway.stop()
+  const checks = (['residentMiB', 'descriptors', 'timers'] as const).map((what) =>
+    check(`${what}, after of before`, after[what] / Math.max(1, before[what]), 1.1),
+  )
+  const line = ({ residentMiB, descriptors: files, timers }: State): string =>
+    `${residentMiB} MiB, ${files} descriptors, ${timers} timers`
+  return { case: 'soak', servers: {}, checks, notes: [`${done} calls: ${line(before)}, then ${line(after)}`] }
+}
+
+/** Once what was under way has ended. */
+async function stateOf(server: Server): Promise<State> {
+  await pause(2000)
+  const text = await (await fetch(`${server.url}/metrics`)).text()
+  const timers = /^nodejs_active_resources\{type="Timeout"\} (\d+)/m.exec(text)?.[1]
+  return {
+    residentMiB: Math.round(residentBytes(server.pid) / 2 ** 20),
+    descriptors: descriptors(server.pid),
+    timers: Number(timers ?? 0),
+  }
+}

@@ -1,0 +1,63 @@
+// How long from the start of the process to the first good /readyz: the first start, which finds no compiled code, and later ones;
+// from the sources and, where `npm run build` was run, from dist/.
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
+import { get } from 'node:http'
+import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
+import { type Bench, type Check, hundredths, type Row } from './compare.ts'
+import { freePort } from './nginx.ts'
+import { nodePath, ROOT } from './servers.ts'
+
+const LATER = 5
+const AIM_S = 1
+
+export async function startToReady({ folder, upstream }: Bench): Promise<Row> {
+  const checks: Check[] = []
+  for (const [name, main] of [
+    ['from the sources', 'src/main.ts'],
+    ['built', 'dist/src/main.js'],
+  ] as const) {
+    if (!existsSync(join(ROOT, main))) continue
+    const at = join(folder, `start-${name.replaceAll(' ', '-')}`)
+    const first = await startOnce(join(ROOT, main), at, upstream)
+    const later: number[] = []
+    for (let index = 0; index < LATER; index++) later.push(await startOnce(join(ROOT, main), at, upstream))
+    const median = later.sort((a, b) => a - b)[Math.floor(LATER / 2)] ?? 0
+    checks.push({ what: `${name}, first, s`, value: hundredths(first), aim: AIM_S })
+    checks.push({ what: `${name}, later, s`, value: hundredths(median), aim: AIM_S })
+  }
+  return { case: 'start', servers: {}, checks, notes: [`later: the median of ${LATER}`] }
+}
+
+/** Seconds. The folder keeps the compiled code for the next one. */
+async function startOnce(main: string, folder: string, upstream: string): Promise<number> {
+  mkdirSync(folder, { recursive: true })
+  const port = await freePort()
+  const config = join(folder, 'sallyport.json')
+  const adapters = [{ name: 'bench', mount: `${upstream}/`, egress: { allow: ['127.0.0.0/8'] } }]
+  writeFileSync(config, JSON.stringify({ listen: { port }, dataDir: join(folder, 'data'), adapters }))
+  const begun = performance.now()
+  const env = { ...process.env, NODE_COMPILE_CACHE: join(folder, 'compiled') }
+  const child = spawn(nodePath(), [main, '--config', config], { stdio: 'ignore', env })
+  const exited = once(child, 'exit')
+  while (!(await isReady(port))) {
+    if (child.exitCode !== null) throw new Error(`${main} ended with ${child.exitCode}`)
+    await pause(5)
+  }
+  const took = performance.now() - begun
+  child.kill()
+  await exited
+  return took / 1000
+}
+
+function isReady(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const request = get({ host: '127.0.0.1', port, path: '/readyz', agent: false }, (answer) => {
+      answer.resume()
+      resolve(answer.statusCode === 200)
+    })
+    request.on('error', () => resolve(false))
+  })
+}
