@@ -112,6 +112,7 @@ export function watchConnections(server: Server, ports: ConnectionPorts): Connec
       const next = connection.waiting.shift()
       if (!next) return
       if (!socket.writable) return void connection.waiting.splice(0)
+      socket.setTimeout(0) // what ran was for the answer before
       next.serve(next.exchange)
       if (connection.held && connection.waiting.length < MOST_WAITING) release(socket, connection)
     },

@@ -90,6 +90,16 @@ describe('requests sent without waiting for answers', () => {
     assert.ok(socket.writableLength > 20 << 20, `${socket.writableLength} of ${20_000 * many.length} bytes are left unread`)
   })
 
+  test('take their own time, not what the answer before them had to be taken in', async (t) => {
+    const large: Answer = anAnswer('', { chunks: [Buffer.alloc(16 << 20, 'x')] })
+    let served = 0
+    const { raw } = await aFace(t, {
+      options: { clocks: { answerMs: 500 } },
+      call: async () => (served++ === 0 ? large : sleep(1200).then(() => anAnswer('slow'))),
+    })
+    assert.match(await raw(post('{}') + post('{}', 'Connection: close')).ended, /"slow"$/)
+  })
+
   test('are not begun any more once the gateway leaves: the answer before them says that the connection ends', async (t) => {
     let release = (): void => {}
     const { raw, calls, face } = await aFace(t, {
