@@ -80,6 +80,10 @@ describe('the chart', () => {
     assert.match(text, /\.Files\.Glob "observability\/\*\.json"/)
   })
 
+  test('mounts whole folders, since a file mounted by subPath never changes', () => {
+    for (const { path, text } of templates) assert.doesNotMatch(text, /subPath:/, path)
+  })
+
   test('asks for no value that it does not have, and has none that nobody asks for', () => {
     const asked = new Set(templates.flatMap(({ text }) => [...text.matchAll(/\.Values\.([\w.]+)/g)].map(([, path = '']) => path)))
     for (const path of asked) {

@@ -199,7 +199,6 @@ it('a call in the queue is refused when its turn comes and the breaker has opene
   await failing
   for (const { status, envelope } of await Promise.all(queued)) {
     assert.deepEqual([status, envelope.error.type, envelope.error.sent], [503, 'BreakerOpen', 'no'])
-    assert.ok(envelope.timings.queued > 50, 'it had waited')
   }
   assert.equal(upstream.received.length, 1)
   await assertFreed(gateway, 'rude')

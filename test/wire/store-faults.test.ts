@@ -185,7 +185,7 @@ async function startImpostor(port: number, speak: (socket: Socket) => void): Pro
   }
 }
 
-describe('a Redis in trouble', { concurrency: 4 }, () => {
+describe('a Redis in trouble', { concurrency: 2 }, () => {
   it('is killed', async (t) => {
     const redis = await redisFor(t, LASTING)
     const house = await houseOn(t, redis.url)
