@@ -233,6 +233,32 @@ describe('one busy replica', () => {
   })
 })
 
+describe('what a replica has in hand', () => {
+  const inHand = async () => {
+    const rate = perSecond(100, 20)
+    const fleet = setFleet(rate, 2)
+    await load(fleet.clock, 500, 20, () => fleet.spend(1))
+    return { rate, ...fleet }
+  }
+
+  it('does not come back to the others where it was spent by one that died', async () => {
+    const { rate, clock, spend, spent, at } = await inHand()
+    const before = spent.length
+    while (at(1).bucket.tryTake()) spent.push(clock.now())
+    assert.ok(spent.length - before > 3, `${spent.length - before} in hand`)
+    at(1).crash()
+    await load(clock, 2000, 2, () => spend(0))
+    assert.ok(excess(spent, rate) <= 1e-6, `${excess(spent, rate)} too many`)
+  })
+
+  it('is not spent by one that was frozen for longer than its lease', async () => {
+    const { clock, at } = await inHand()
+    at(1).crash() // no timer of it fires any more
+    await clock.advance(LEASE_MS)
+    assert.equal(at(1).bucket.tryTake(), false)
+  })
+})
+
 describe('an empty bucket', () => {
   it('is not asked for each call that it refuses', async () => {
     const { clock, spend, at, spent } = setFleet({ count: 5, perMs: 3_600_000, burst: 5 }, 1)
