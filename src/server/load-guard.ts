@@ -25,6 +25,8 @@ export interface LoadGuard {
 /** A late loop is seen by a timer that should have run so soon; what is seen in a window counts once. */
 const TICK_MS = 20
 const WINDOW_MS = 100
+/** Asking the system what memory a process has takes a tenth of a millisecond or more: of so many ticks one asks. */
+const TICKS_A_LOOK = 5
 /** Of a window in which the loop had something to do; above it there is nothing to spare. */
 const SATURATED = 0.98
 /** A call is read, sent, answered in some pieces, and answered on: about so many turns of the loop. */
@@ -62,8 +64,9 @@ export function createLoadGuard(
   let peak = 0
   let refused = 0
   let latest = 0
-  /** Bytes that bodies admitted since the last tick are to become, and that the heap does not show yet. */
+  /** Bytes that bodies admitted since the last look are to become, and that the heap does not show yet. */
   let promised = 0
+  let ticks = 0
   let due = performance.now() + TICK_MS
   const lookAtMemory = (): void => {
     isShort = memoryShare() > (isShort ? memory - RELIEF : memory)
@@ -72,8 +75,10 @@ export function createLoadGuard(
     const now = performance.now()
     latest = Math.max(latest, now - due)
     due = now + TICK_MS
-    promised = 0
-    lookAtMemory()
+    if (ticks++ % TICKS_A_LOOK === 0) {
+      promised = 0
+      lookAtMemory()
+    }
     if (!pace.isOver(now)) return
     loop.observe(Math.max(latest, pace.turnMs({ now, served: ended() - refused, peak })), peak)
     latest = 0
@@ -94,7 +99,7 @@ export function createLoadGuard(
     },
     refusalOfBody(bytes) {
       if (bytes < LARGE_BODY) return null
-      lookAtMemory() // many of them fit between two ticks
+      lookAtMemory() // many of them fit between two looks
       const { heap_size_limit } = getHeapStatistics()
       const share = memoryShare() + (promised + bytes * GROWTH) / heap_size_limit
       if (isShort || share > memory) return refuse(short)

@@ -11,7 +11,7 @@ function build(t: TestContext, calls = 10) {
   const ports = { underWay: () => world.underWay, ended: () => world.ended, memoryShare: () => world.memory }
   const guard = createLoadGuard({ ...BOUNDS, calls }, ports)
   t.after(() => guard.close())
-  return { world, guard, tick: () => t.mock.timers.tick(20) }
+  return { world, guard, tick: () => t.mock.timers.tick(100) }
 }
 
 test('as many requests as overload.calls are admitted, and one more is Overloaded with a time to come back', (t) => {
