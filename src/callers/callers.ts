@@ -82,6 +82,15 @@ export function createCallers(configs: readonly CallerConfig[], ports: CallersPo
   const certificates = certified.length === 0 ? null : createCertificates(certified, { date: ports.now })
   const configured = configs.length > 0
   const notKeys = new Set<string>()
+  /** What a connection showed last, so that it need not be hashed anew for every call. Whether it is good is asked every time. */
+  const shownLast = new WeakMap<Socket, { readonly key: string; readonly digest: string }>()
+  const digestOf = (key: string, socket: Socket | null): string => {
+    const last = socket === null ? undefined : shownLast.get(socket)
+    if (last?.key === key) return last.digest
+    const digest = sha256Of(key)
+    if (socket !== null) shownLast.set(socket, { key, digest })
+    return digest
+  }
 
   const identifyStored = (digest: string, header: string): Identity => {
     const doubt = book?.doubt() ?? null
@@ -105,7 +114,7 @@ export function createCallers(configs: readonly CallerConfig[], ports: CallersPo
       if (!configured) return LOCAL
       const given = givenKey(headers)
       if (given === null) return identifyCertificate(certificates, socket)
-      const digest = sha256Of(given.key)
+      const digest = digestOf(given.key, socket)
       const filed = byDigest.get(digest)
       if (filed) {
         ports.noteUse(filed.id)
