@@ -122,9 +122,8 @@ export function createGateway(ports: GatewayPorts): Gateway {
     const compose = (jar: CookieJar): Opened => {
       const request = composeHop(outbound, planned.plan, { cookie: jar.header(outbound.url), requestId, traceparent, tracestate })
       const deadline = course.startedAt + (course.totalMs ?? 0)
-      const context: CallContext = {
-        ...{ requestId, traceparent, tracestate, trace, caller, descriptor, cancellation, deadline, routes, jar, trail },
-      }
+      // biome-ignore format: one object, and no copy of another
+      const context: CallContext = { requestId, traceparent, tracestate, trace, caller, descriptor, cancellation, deadline, routes, jar, trail }
       course.request = request
       course.context = context
       return { request, context, descriptor }
@@ -223,7 +222,7 @@ export function createGateway(ports: GatewayPorts): Gateway {
     }
   }
 
-  function tell(course: Course, outcome: Outcome): BuiltEnvelope {
+  function tell(course: Course, outcome: Outcome, totalMs: number): BuiltEnvelope {
     const { incoming, trail, descriptor, request } = course
     if (trail.outgoing === null && request !== null) trail.outgoing = maskedView(request)
     return buildEnvelope(outcome, {
@@ -232,24 +231,23 @@ export function createGateway(ports: GatewayPorts): Gateway {
       admin: incoming.caller.admin,
       repeatable: isRepeatable(descriptor),
       inspect: descriptor?.inspect ?? false,
-      totalMs: clock.now() - course.startedAt,
+      totalMs,
       isGlobalUnicast: ports.isGlobalUnicast,
       keepsResponse: descriptor?.idempotencyKey !== undefined,
     })
   }
 
   /** An outcome that cannot be told, such as a text longer than a string can be, is recorded and answered all the same. */
-  function tellOrFail(course: Course, outcome: Outcome): BuiltEnvelope {
+  function tellOrFail(course: Course, outcome: Outcome, totalMs: number): BuiltEnvelope {
     try {
-      return tell(course, outcome)
+      return tell(course, outcome, totalMs)
     } catch (thrown) {
-      return tell(course, { error: asGatewayError(thrown, course.incoming) })
+      return tell(course, { error: asGatewayError(thrown, course.incoming) }, totalMs)
     }
   }
 
-  function record(course: Course, outcome: Outcome, envelope: BuiltEnvelope): Promise<void> {
+  function record(course: Course, outcome: Outcome, envelope: BuiltEnvelope, durationMs: number): Promise<void> {
     const { incoming, trail, request } = course
-    const durationMs = clock.now() - course.startedAt
     const bytesIn = outcome.response?.body.length ?? 0
     const { upstreamStatus: status, errorType: error, sent, source } = envelope
     const { adapter, url, credential, bytesOut, replayed } = trail
@@ -260,11 +258,10 @@ export function createGateway(ports: GatewayPorts): Gateway {
     const rule = outcome.error?.rule ?? null
     const traceId = course.trace?.traceId ?? traceIdOf(incoming)
     for (const wait of trail.waits) meter.waited(adapterOfWait(wait, trail), wait.because, wait.ms / 1000)
-    meter.callEnded({
-      ...{ entrance, adapter, caller: caller.name, status, error, fault, rule, traceId, bytesOut, bytesIn, replayed },
-      seconds: durationMs / 1000,
-      ownSeconds: replayed ? null : ownMs(durationMs, trail) / 1000,
-    })
+    const seconds = durationMs / 1000
+    const ownSeconds = replayed ? null : ownMs(durationMs, trail) / 1000
+    // biome-ignore format: one object, and no copy of another
+    meter.callEnded({ entrance, adapter, caller: caller.name, status, error, fault, rule, traceId, bytesOut, bytesIn, replayed, seconds, ownSeconds })
     const line: CallLine = {
       requestId: id,
       traceId,
@@ -314,13 +311,14 @@ export function createGateway(ports: GatewayPorts): Gateway {
     const course = begin(incoming, ports.tracer ?? null)
     const outcome = await admitted(course)
     if (course.descriptor?.session !== undefined) await saveSession(course)
-    const envelope = tellOrFail(course, outcome)
+    const totalMs = clock.now() - course.startedAt
+    const envelope = tellOrFail(course, outcome, totalMs)
     try {
-      await record(course, outcome, envelope)
+      await record(course, outcome, envelope, totalMs)
       return envelope
     } catch (thrown) {
       // What cannot be recorded is not acknowledged; `sent` still says how far it went.
-      return tell(course, { error: asGatewayError(thrown, incoming) })
+      return tell(course, { error: asGatewayError(thrown, incoming) }, totalMs)
     }
   }
 

@@ -197,8 +197,9 @@ function createOrigins<Shared>(ports: AdapterPoolPorts<Shared>): Origins<Shared>
     },
     leave(entry) {
       entry.calls--
+      if (entry.calls > 0) return
       entry.idleSince = clock.now()
-      if (entry.calls === 0 && (drained !== null || entry.mount.retired)) remove(entry)
+      if (drained !== null || entry.mount.retired) remove(entry)
     },
     retire(mount) {
       mount.retired = true

@@ -223,7 +223,7 @@ export function createBreaker(policy: BreakerPolicy, ports: BreakerPorts): Break
     context.trail.breaker = state()
     if (forMs > 0) throw refusal(context.trail.breaker, forMs, ports)
     const ticket = admit()
-    const from = clock.now()
+    const from = policy.slowMs === null ? 0 : clock.now()
     let health: Health = 'neutral'
     try {
       const response = await next(request, context)

@@ -88,7 +88,7 @@ export function createCooldown(adapter: AdapterPolicy, origin: string, ports: Co
     close: seat.leave,
     layer: (next) => async (request, context) => {
       for (;;) {
-        await (cooldowns.none ? undefined : standBy(request, context))
+        if (!cooldowns.none) await standBy(request, context)
         try {
           return await next(request, context)
         } catch (error) {

@@ -79,10 +79,11 @@ export function exchange(options: ExchangeOptions): Promise<WireAnswer | null> {
       if (controller !== null) controller.abort(GIVEN_UP)
       else if (!connection.http2) connection.destroy()
     }
+    const lastHeard = (): number => (connection.http2 ? clock.now() : connection.heardAt)
     const hear = (): void => {
       if (progress.sent === 'yes') return
       progress.sent = 'yes'
-      progress.firstByte = clock.now() - begunAt
+      progress.firstByte = lastHeard() - begunAt
     }
     const facts = (): Pick<GatewayErrorOptions, 'sent' | 'response'> => {
       if (controller !== null && connection.heardBytes > bytesBefore) hear()
@@ -134,7 +135,7 @@ export function exchange(options: ExchangeOptions): Promise<WireAnswer | null> {
           return
         }
         connection.inHead = false
-        elapsed = clock.now() - begunAt
+        elapsed = lastHeard() - begunAt
         const head = { status, reason: reason ?? '', rawHeaders: rawHeadersOf(started.rawHeaders) }
         if (status >= 100) progress.head = head // a smaller number is no status that could be shown
         const fault = headFault(head, at.hostname)

@@ -6,7 +6,7 @@ import type { Connection } from './connection.ts'
 export interface ReadClock {
   /** The request's last byte was written, or waits in the socket. Again where HTTP/2 sends it anew (REFUSED_STREAM). */
   start(): void
-  /** Something of the answer came. HTTP/1.1 connections tell of every byte themselves. */
+  /** Something of the answer came. On HTTP/1.1 nothing: such a connection notes every read itself. */
   heard(): void
   stop(): void
 }
@@ -68,6 +68,7 @@ export function createReadClock({ connection, readMs, bodyBytes, clock, onSilenc
       else begin()
     },
     heard() {
+      if (!connection.http2) return
       heardAt = clock.now()
       isUploading = false
     },
