@@ -37,6 +37,7 @@ export interface EnvelopeFacts {
 
 /** The answer, and what the record of the call needs to know of it. */
 export interface BuiltEnvelope extends Answer {
+  readonly spent: readonly Uint8Array[]
   readonly ok: boolean
   readonly upstreamStatus: number | null
   readonly errorType: ErrorType | null
