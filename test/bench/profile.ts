@@ -1,5 +1,6 @@
 // Where the gateway's time goes under load: a CPU profile that any DevTools open, a flame graph, and a table of self time by file.
-//   npm run profile [-- --seconds N] [--bytes N] [--connections N] [--node PATH]      into profile/
+//   npm run profile [-- --seconds N] [--bytes N] [--connections N] [--wait MS] [--node PATH]   into profile/
+//     --wait: what the upstream takes
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -17,6 +18,7 @@ const { values: options } = parseArgs({
     seconds: { type: 'string', default: '10' },
     bytes: { type: 'string', default: '1000' },
     connections: { type: 'string', default: '64' },
+    wait: { type: 'string', default: '0' },
     node: { type: 'string', default: process.execPath },
   },
 })
@@ -41,10 +43,14 @@ async function main(): Promise<void> {
   const running: Server[] = []
   try {
     const bytes = Number(options.bytes)
-    const nginx = await startNginx(join(folder, 'upstream'), new Map([[String(bytes), documentOf(bytes)]]))
-    const upstream = nginx ?? (await startScript('upstream.ts'))
+    const nginx =
+      options.wait !== '0' ? null : await startNginx(join(folder, 'upstream'), new Map([[String(bytes), documentOf(bytes)]]))
+    const upstream = nginx ?? (await startScript('upstream.ts', [options.wait]))
     running.push(upstream)
-    const gateway = await startGateway(upstream.url, join(folder, 'gateway'), { profileTo: profiles })
+    const gateway = await startGateway(upstream.url, join(folder, 'gateway'), {
+      ...{ adapter: { pool: { connections: 1000 }, limits: { concurrency: 1000 } }, profileTo: profiles },
+      root: { overload: { eventLoopDelay: '60s' } },
+    })
     running.push(gateway)
     const headers = { 'content-type': 'application/json', 'x-sallyport-key': KEY }
     const load = {

@@ -1,5 +1,5 @@
 // What was measured, for people and for machines: one table, one JSON file, one plot, with the facts of the machine.
-import { writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { cpus, loadavg, release } from 'node:os'
 import { join } from 'node:path'
 import type { Row } from './compare.ts'
@@ -42,6 +42,12 @@ export function printAll(rows: readonly Row[]): void {
   )
 }
 
+/** A row as it is kept: with how busy the machine was and how many rounds there were. */
+type Kept = Row & { readonly rounds: number; readonly load: readonly [before: number, after: number] }
+
+const JSON_FILE = join(ROOT, 'docs', 'benchmark.json')
+
+/** The rows of other cases stay as they were: a benchmark can be run in pieces. */
 export function writeReport(
   rows: readonly Row[],
   run: { readonly rounds: number; readonly node: string; readonly loadBefore: number },
@@ -51,12 +57,17 @@ export function writeReport(
     cpu: cpus()[0]?.model,
     cores: cpus().length,
     kernel: release(),
-    loadBefore: run.loadBefore,
-    loadAfter: loadNow(),
     at: new Date().toISOString().slice(0, 10),
   }
-  const docs = join(ROOT, 'docs')
-  writeFileSync(join(docs, 'benchmark.json'), `${JSON.stringify({ machine, rounds: run.rounds, rows }, null, 2)}\n`)
-  const caption = `${machine.cores} cores ${machine.cpu}, Node ${run.node}, kernel ${machine.kernel}, load ${machine.loadBefore} before and ${machine.loadAfter} after, ${machine.at}`
-  writeFileSync(join(docs, 'benchmark.svg'), plotOf(rows, caption))
+  const fresh = rows.map((row): Kept => ({ ...row, rounds: run.rounds, load: [run.loadBefore, loadNow()] }))
+  const others = readKept().filter((old) => rows.every((row) => row.case !== old.case))
+  const kept = [...others, ...fresh]
+  writeFileSync(JSON_FILE, `${JSON.stringify({ machine, rows: kept }, null, 2)}\n`)
+  const loads = kept.flatMap(({ load }) => load)
+  const caption = `${machine.cores} cores ${machine.cpu}, Node ${run.node}, kernel ${machine.kernel}, load ${Math.min(...loads)} to ${Math.max(...loads)}, ${machine.at}`
+  writeFileSync(join(ROOT, 'docs', 'benchmark.svg'), plotOf(kept, caption))
+}
+
+function readKept(): readonly Kept[] {
+  return existsSync(JSON_FILE) ? JSON.parse(readFileSync(JSON_FILE, 'utf8')).rows : []
 }

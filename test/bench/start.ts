@@ -7,6 +7,7 @@ import { get } from 'node:http'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { type Bench, type Check, hundredths, type Row } from './compare.ts'
+import { cpuMicros } from './measure.ts'
 import { freePort } from './nginx.ts'
 import { nodePath, ROOT } from './servers.ts'
 
@@ -15,6 +16,7 @@ const AIM_S = 1
 
 export async function startToReady({ folder, upstream }: Bench): Promise<Row> {
   const checks: Check[] = []
+  const notes = [`later: the median of ${LATER}`]
   for (const [name, main] of [
     ['from the sources', 'src/main.ts'],
     ['built', 'dist/src/main.js'],
@@ -22,17 +24,24 @@ export async function startToReady({ folder, upstream }: Bench): Promise<Row> {
     if (!existsSync(join(ROOT, main))) continue
     const at = join(folder, `start-${name.replaceAll(' ', '-')}`)
     const first = await startOnce(join(ROOT, main), at, upstream)
-    const later: number[] = []
+    const later: Started[] = []
     for (let index = 0; index < LATER; index++) later.push(await startOnce(join(ROOT, main), at, upstream))
-    const median = later.sort((a, b) => a - b)[Math.floor(LATER / 2)] ?? 0
-    checks.push({ what: `${name}, first, s`, value: hundredths(first), aim: AIM_S })
-    checks.push({ what: `${name}, later, s`, value: hundredths(median), aim: AIM_S })
+    const median = later.sort((a, b) => a.seconds - b.seconds)[Math.floor(LATER / 2)] ?? first
+    checks.push({ what: `${name}, first, s`, value: hundredths(first.seconds), aim: AIM_S })
+    checks.push({ what: `${name}, later, s`, value: hundredths(median.seconds), aim: AIM_S })
+    notes.push(`${name}: ${first.cpuSeconds.toFixed(2)} s of CPU first, ${median.cpuSeconds.toFixed(2)} s later`)
   }
-  return { case: 'start', servers: {}, checks, notes: [`later: the median of ${LATER}`] }
+  return { case: 'start', servers: {}, checks, notes }
 }
 
-/** Seconds. The folder keeps the compiled code for the next one. */
-async function startOnce(main: string, folder: string, upstream: string): Promise<number> {
+interface Started {
+  readonly seconds: number
+  /** Of the processor, all threads together: what a busy machine changes less. */
+  readonly cpuSeconds: number
+}
+
+/** The folder keeps the compiled code for the next one. */
+async function startOnce(main: string, folder: string, upstream: string): Promise<Started> {
   mkdirSync(folder, { recursive: true })
   const port = await freePort()
   const config = join(folder, 'sallyport.json')
@@ -46,10 +55,10 @@ async function startOnce(main: string, folder: string, upstream: string): Promis
     if (child.exitCode !== null) throw new Error(`${main} ended with ${child.exitCode}`)
     await pause(5)
   }
-  const took = performance.now() - begun
+  const started = { seconds: (performance.now() - begun) / 1000, cpuSeconds: cpuMicros(child.pid ?? 0) / 1e6 }
   child.kill()
   await exited
-  return took / 1000
+  return started
 }
 
 function isReady(port: number): Promise<boolean> {
