@@ -19,6 +19,6 @@ export async function workersFor(
 ): Promise<GatewayProcess> {
   const whole = { overload: { eventLoopDelay: '1m' }, ...config, store: { ...aSealingKey(), ...store } }
   const gateway = await startProcess(t, whole, ['--workers', '2'])
-  await until('both are told', () => pidsOf(gateway).length === 2)
+  await until('both are told', () => pidsOf(gateway).length === 2, 30_000)
   return gateway
 }

@@ -33,6 +33,9 @@ function load(t: TestContext, gateway: GatewayProcess, urls: readonly string[], 
   t.after(() => agent.destroy())
   const told: Told[] = []
   let running = true
+  t.after(() => {
+    running = false
+  })
   const one = async (first: number): Promise<void> => {
     for (let turn = first; running; turn++) {
       const body = JSON.stringify({ url: urls[turn % urls.length] })
