@@ -27,6 +27,8 @@ const TICK_MS = 20
 const WINDOW_MS = 100
 /** Asking the system what memory a process has takes a tenth of a millisecond or more: of so many ticks one asks. */
 const TICKS_A_LOOK = 5
+/** A container's limit may be changed while it runs; to ask for it costs three times as much. */
+const LIMIT_STANDS_MS = 10_000
 /** Of a window in which the loop had something to do; above it there is nothing to spare. */
 const SATURATED = 0.98
 /** A call is read, sent, answered in some pieces, and answered on: about so many turns of the loop. */
@@ -51,7 +53,7 @@ export interface LoadGuardPorts {
 
 export function createLoadGuard(
   { calls, eventLoopDelayMs, memory }: LoadGuardOptions,
-  { underWay, ended, memoryShare = shareOfMemory }: LoadGuardPorts,
+  { underWay, ended, memoryShare = createMemoryShare() }: LoadGuardPorts,
 ): LoadGuard {
   const loop = createLoadLimit({ targetMs: eventLoopDelayMs, most: calls })
   const turn = createTurn()
@@ -164,9 +166,18 @@ function overloaded(because: string): GatewayError {
 }
 
 /** Of the container's or the machine's memory, or of V8's heap, whichever is nearer to its end. */
-function shareOfMemory(): number {
-  const { used_heap_size, heap_size_limit } = getHeapStatistics()
-  return Math.max(process.memoryUsage.rss() / available(), used_heap_size / heap_size_limit)
+function createMemoryShare(): () => number {
+  let bytes = available()
+  let askedAt = performance.now()
+  return () => {
+    const now = performance.now()
+    if (now - askedAt > LIMIT_STANDS_MS) {
+      bytes = available()
+      askedAt = now
+    }
+    const { used_heap_size, heap_size_limit } = getHeapStatistics()
+    return Math.max(process.memoryUsage.rss() / bytes, used_heap_size / heap_size_limit)
+  }
 }
 
 /** Without a container's limit Node answers 0, undefined or a number beyond all memory. */
