@@ -150,7 +150,7 @@ export function exchange(options: ExchangeOptions): Promise<WireAnswer | null> {
         if (isOver) return
         readClock.heard()
         if (!body.add(chunk)) exceed()
-        else if (body.isCopied) connection.spent = chunk
+        else if (body.isCopied()) connection.spent = chunk
       },
       onResponseEnd() {
         const { head } = progress
