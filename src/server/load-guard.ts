@@ -82,7 +82,7 @@ export function createLoadGuard(
       lookAtMemory()
     }
     if (!pace.isOver(now)) return
-    loop.observe(Math.max(latest, pace.turnMs({ now, served: ended() - refused, peak })), peak)
+    loop.observe(Math.max(latest, pace.turnMs({ now, served: ended() - refused, underWay: underWay(), peak })), peak)
     latest = 0
     peak = underWay()
   }, TICK_MS)
@@ -114,25 +114,29 @@ export function createLoadGuard(
 
 /**
  * Work that comes in small pieces never makes the loop late, however much of it there is. Where the loop had no moment of rest
- * in a window, the calls under way over those served in it are how long each takes (Little's law), some turns of the loop.
+ * in a window, the calls under way over those served in it are how long each takes (Little's law), some turns of the loop. One that
+ * began is half the work of one served: while a burst is taken up and its upstreams have yet to answer, nothing else is done.
  */
 function createPace(): {
   isOver(now: number): boolean
   /** 0: the loop had time to spare. */
-  turnMs(window: { readonly now: number; readonly served: number; readonly peak: number }): number
+  turnMs(window: { readonly now: number; readonly served: number; readonly underWay: number; readonly peak: number }): number
 } {
   let began = performance.now()
   let before = 0
+  let wereUnderWay = 0
   let load = performance.eventLoopUtilization()
   return {
     isOver: (now) => now - began >= WINDOW_MS,
-    turnMs({ now, served, peak }) {
+    turnMs({ now, served, underWay, peak }) {
       const since = load
       load = performance.eventLoopUtilization()
       const lasted = now - began
-      const done = Math.max(1, served - before)
+      const taken = Math.max(0, underWay - wereUnderWay)
+      const done = Math.max(1, served - before + taken / 2)
       began = now
       before = served
+      wereUnderWay = underWay
       const { utilization } = performance.eventLoopUtilization(load, since)
       return utilization < SATURATED ? 0 : (peak / done) * (lasted / TURNS_OF_A_CALL)
     },

@@ -101,3 +101,16 @@ test('a loop without rest, never late, that serves too slowly for what is under 
   world.underWay = 100
   assert.equal(guard.refusal(), null)
 })
+
+test('a burst that is taken up without rest, while its upstreams have yet to answer, is not too slow', async (t) => {
+  const { world, guard, tick } = build(t, 1000)
+  for (let window = 0; window < 4; window++) {
+    for (let slice = 0; slice < 10; slice++) {
+      world.underWay += 25
+      hold(12)
+      tick()
+      await turnOfLoop()
+    }
+    assert.equal(guard.refusal(), null)
+  }
+})
