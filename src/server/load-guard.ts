@@ -114,8 +114,8 @@ export function createLoadGuard(
 
 /**
  * Work that comes in small pieces never makes the loop late, however much of it there is. Where the loop had no moment of rest
- * in a window, the calls under way over those served in it are how long each takes (Little's law), some turns of the loop. One that
- * began is half the work of one served: while a burst is taken up and its upstreams have yet to answer, nothing else is done.
+ * in a window, the calls under way over those served in it are how long each takes (Little's law), some turns of the loop. Where
+ * none was served, those begun count, as half the work: a burst is being taken up, and its upstreams have yet to answer.
  */
 function createPace(): {
   isOver(now: number): boolean
@@ -133,7 +133,7 @@ function createPace(): {
       load = performance.eventLoopUtilization()
       const lasted = now - began
       const taken = Math.max(0, underWay - wereUnderWay)
-      const done = Math.max(1, served - before + taken / 2)
+      const done = Math.max(1, served > before ? served - before : taken / 2)
       began = now
       before = served
       wereUnderWay = underWay
