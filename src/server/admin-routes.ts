@@ -8,7 +8,7 @@ import { GatewayError } from '../errors/gateway-error.ts'
 import type { AdminExport, Administration } from '../model/administration.ts'
 import type { Caller } from '../model/caller.ts'
 import { judgeJsonHead } from './door.ts'
-import { type Exchange, isOver, writeAnswer, writeHead } from './exchange.ts'
+import { type Exchange, goOn, isOver, writeAnswer, writeHead } from './exchange.ts'
 import { readBody } from './read-body.ts'
 
 export interface AdminRoutesPorts {
@@ -75,7 +75,7 @@ async function receive(exchange: Exchange, { body }: AdminEntrance, caller: Call
   if (body === undefined || !caller.admin) return NOTHING
   const refusal = judgeJsonHead(exchange.req.headers, limit)
   if (refusal) throw refusal
-  if (exchange.expects) exchange.res.writeContinue()
+  goOn(exchange)
   return readBody(exchange, limit)
 }
 

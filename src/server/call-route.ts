@@ -7,7 +7,7 @@ import type { Caller } from '../model/caller.ts'
 import { type Cancellation, createCancellation } from '../model/cancellation.ts'
 import type { Answer, Gateway } from '../model/gateway-port.ts'
 import { judgeJsonHead } from './door.ts'
-import { type Exchange, isOver, writeAnswer, writeAnswerUnread } from './exchange.ts'
+import { type Exchange, goOn, isOver, writeAnswer, writeAnswerUnread } from './exchange.ts'
 import { readBody } from './read-body.ts'
 import { refuseTimeLeft, timeLeftOf } from './time-left.ts'
 
@@ -21,9 +21,7 @@ export interface CallRouteOptions {
 export interface CallRoutePorts {
   readonly gateway: Gateway
   readonly callers: () => Callers
-  /** Every answer ends its connection, */
-  readonly isLeaving: () => boolean
-  /** and no call is taken any more. */
+  /** No call is taken any more. */
   readonly isDraining: () => boolean
   /** Overloaded, where nothing more can be borne. */
   readonly overload: () => GatewayError | null
@@ -50,7 +48,7 @@ export function createCallRoutes(options: CallRouteOptions, ports: CallRoutePort
     if (exchange.answered) return
     const { entrance, requestId, caller } = exchange
     const answer = gateway.refuse(error, { entrance, requestId, caller })
-    const closes = exchange.closes || error.type === 'RequestTooLarge'
+    const closes = exchange.closes || exchange.expects || error.type === 'RequestTooLarge'
     if (closes && !exchange.req.complete) writeAnswerUnread(exchange, answer, options.lingerMs, extra)
     else writeAnswer(exchange, answer, options.answerMs, extra)
   }
@@ -69,7 +67,7 @@ export function createCallRoutes(options: CallRouteOptions, ports: CallRoutePort
     const caller = admit(exchange, found instanceof Promise ? await found : found)
     if (isOver(exchange)) return
     if (caller instanceof GatewayError) return refuse(exchange, caller)
-    goOn(exchange, ports.isLeaving())
+    goOn(exchange)
     const body = await readBody(exchange, options.descriptorLimit)
     const refusal = ports.overloadByBody(body.length)
     if (refusal) refuse(exchange, refusal)
@@ -104,13 +102,6 @@ export function createCallRoutes(options: CallRouteOptions, ports: CallRoutePort
     entrance,
     refuse,
   }
-}
-
-/** A caller that asked first is told to send its body (RFC 9110 §10.1.1). */
-function goOn(exchange: Exchange, leaving: boolean): void {
-  if (!exchange.expects) return
-  exchange.closes = leaving
-  exchange.res.writeContinue()
 }
 
 /** A call as the gateway takes it. `requestId` differs from the exchange's for the items of a batch. */

@@ -21,6 +21,8 @@ interface Connection {
   latest: Exchange | null
   /** Its bytes cannot be understood any further. */
   broken: boolean
+  /** Then: the last whose answer is due. */
+  last: Exchange | null
 }
 
 export interface Connections {
@@ -61,7 +63,7 @@ export function watchConnections(server: Server, ports: ConnectionPorts): Connec
   const of = (socket: Duplex): Connection => {
     let connection = connections.get(socket)
     if (!connection) {
-      connection = { open: new Set(), waiting: [], held: false, latest: null, broken: false }
+      connection = { open: new Set(), waiting: [], held: false, latest: null, broken: false, last: null }
       connections.set(socket, connection)
     }
     return connection
@@ -85,7 +87,7 @@ export function watchConnections(server: Server, ports: ConnectionPorts): Connec
     const last = [...open].findLast((exchange) => exchange !== reading)
     if (last) {
       // Those are due first, and the last of them closes; a bare refusal before them would be taken for one of theirs.
-      last.closes = true
+      endWith(connection, last)
     } else if (reading?.answered) {
       socket.end()
       linger(socket, ports.lingerMs)
@@ -109,6 +111,10 @@ export function watchConnections(server: Server, ports: ConnectionPorts): Connec
       const { socket } = exchange.req
       const connection = of(socket)
       connection.open.delete(exchange)
+      if (exchange === connection.last && socket.writable) {
+        socket.end() // its head had gone out before it was known to be the last
+        linger(socket, ports.lingerMs)
+      }
       const next = connection.waiting.shift()
       if (!next) return
       if (!socket.writable) return void connection.waiting.splice(0)
@@ -118,14 +124,17 @@ export function watchConnections(server: Server, ports: ConnectionPorts): Connec
     },
     refuse(socket, error, extra) {
       socket.on('error', () => socket.destroy()).resume()
-      const last = [...of(socket).open].at(-1)
-      if (last) {
-        last.closes = true
-        return
-      }
+      const connection = of(socket)
+      const last = [...connection.open].at(-1)
+      if (last) return endWith(connection, last)
       refuse(socket, error, null, extra)
     },
   }
+}
+
+function endWith(connection: Connection, last: Exchange): void {
+  last.closes = true
+  connection.last = last
 }
 
 function release(socket: Duplex, connection: Connection): void {

@@ -15,8 +15,8 @@ export interface Exchange {
   caller: string | null
   /** An answer's head was handed out, here or on the bare socket. */
   answered: boolean
-  /** The caller waits to be told to go on; refused instead, it may or may not send its body: nothing after it is understood. */
-  readonly expects: boolean
+  /** The caller waits to be told to go on; refused instead, it may or may not send its body, and the connection ends. */
+  expects: boolean
   /** The connection ends with this answer. */
   closes: boolean
   /** Ends what is done for this request: the caller hung up, or the gateway stops. */
@@ -33,11 +33,18 @@ export function isOver(exchange: Exchange): boolean {
   return exchange.answered || exchange.res.destroyed || exchange.res.closed
 }
 
+/** A caller that asked first is told to send its body (RFC 9110 §10.1.1). */
+export function goOn(exchange: Exchange): void {
+  if (!exchange.expects) return
+  exchange.expects = false
+  exchange.res.writeContinue()
+}
+
 /** Adds X-Request-Id, and Connection where it ends. `headers`: flat, and the function's from then on. */
 export function writeHead(exchange: Exchange, status: number, headers: string[]): void {
   exchange.answered = true
   headers.push('X-Request-Id', exchange.requestId)
-  if (exchange.closes) headers.push('Connection', 'close')
+  if (exchange.closes || exchange.expects) headers.push('Connection', 'close')
   exchange.res.writeHead(status, headers)
 }
 

@@ -102,7 +102,7 @@ export function createServer(options: ServerOptions, ports: ServerPorts): HttpFa
   const routes = createCallRoutes(
     { descriptorLimit, answerMs, lingerMs },
     {
-      ...{ gateway, callers, isLeaving: () => leaving, isDraining: () => draining, overload },
+      ...{ gateway, callers, isDraining: () => draining, overload },
       overloadByBody: (bytes) => guard?.refusalOfBody(bytes) ?? null,
     },
   )
@@ -189,7 +189,8 @@ function createBegin(ports: {
       caller: null,
       answered: false,
       expects,
-      closes: expects,
+      // Node forgets what stood behind such a request in what it had read: what comes next may be the middle of something.
+      closes: req.headers.upgrade !== undefined,
       stop: null,
     }
     connections.begin(exchange, (mine) => {

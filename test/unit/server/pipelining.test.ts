@@ -131,4 +131,37 @@ describe('requests sent without waiting for answers', () => {
     assert.equal(calls.length, 1)
     assert.deepEqual(text.match(/HTTP\/1\.1 \d+|Connection: close/g), ['HTTP/1.1 200', 'Connection: close'])
   })
+
+  for (const [what, rubbish] of [
+    ['rubbish', 'rubbish\r\n\r\n'],
+    ['a CONNECT', head('CONNECT example.test:443 HTTP/1.1')],
+  ] as const) {
+    test(`before ${what} end the connection also where the last of them waits to be told to go on`, async (t) => {
+      const { raw } = await aFace(t, { call: () => sleep(20).then(() => anAnswer('kept')) })
+      const text = await raw(post('{}') + post('{}', 'Expect: 100-continue') + rubbish).ended
+      const seen = text.match(/HTTP\/1\.1 \d+|Connection: close/g)
+      assert.deepEqual(seen, ['HTTP/1.1 200', 'HTTP/1.1 100', 'HTTP/1.1 200', 'Connection: close'])
+    })
+
+    test(`before ${what} end the connection also where the last answer had begun and was not yet taken`, async (t) => {
+      const answer: Answer = anAnswer('', { chunks: [Buffer.alloc(16 << 20, 'x')] })
+      const { port, calls, face } = await aFace(t, { call: async () => answer })
+      const socket = connect({ port, host: '127.0.0.1' }).pause()
+      t.after(() => socket.destroy())
+      socket.write(post('{}'))
+      await until(() => calls.length === 1)
+      socket.write(rubbish)
+      await sleep(30)
+      socket.resume()
+      await until(() => face.connections() === 0)
+    })
+  }
+
+  test('behind one that asks for an upgrade are not lost in between: its answer ends the connection', async (t) => {
+    const { raw, calls } = await aFace(t)
+    const { socket, ended } = raw(post('{"a":1}', 'Connection: Upgrade', 'Upgrade: h2c') + post('{"a":2}'))
+    socket.write(post('{"a":3}'))
+    const text = await ended
+    assert.deepEqual([calls.length, text.match(/HTTP\/1\.1 \d+|Connection: close/g)], [1, ['HTTP/1.1 200', 'Connection: close']])
+  })
 })
