@@ -65,6 +65,8 @@ async function ask({ fields, optional }: Fields, { stdin, stderr }: CliPorts): P
   const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() })
   const lines = createInterface({ input: stdin, output: nowhere, terminal: true })
   const answers = lines[Symbol.asyncIterator]()
+  let entered = 0
+  lines.on('line', () => entered++)
   const values: Values = {}
   try {
     for (const field of fields) {
@@ -74,6 +76,11 @@ async function ask({ fields, optional }: Fields, { stdin, stderr }: CliPorts): P
       if (done) throw new CliError(`no ${field} was entered; nothing was stored`)
       if (value !== '' || !optional.has(field)) values[field] = value
     }
+    // A value pasted with line ends would be stored cut off at the first.
+    if (entered > fields.length)
+      throw new CliError(
+        'more lines came than were asked for; nothing was stored. Give a value of several lines as JSON with --values',
+      )
     return values
   } finally {
     lines.close()

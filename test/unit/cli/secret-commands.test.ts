@@ -26,8 +26,8 @@ async function aShell() {
       return work()
     },
   })
-  const run = (line: string, values = 'token=canary-1', isTTY = false): Promise<Ran> => {
-    const stdin = Object.assign(new PassThrough(), { isTTY: false })
+  const run = (line: string, values = 'token=canary-1', isTTY = false, typed = false): Promise<Ran> => {
+    const stdin = Object.assign(new PassThrough(), { isTTY: typed })
     stdin.end(values)
     return runWords(line.split(' '), { openStores, stdin, isTTY })
   }
@@ -176,4 +176,14 @@ describe('secrets rekey', () => {
     assert.equal(broken.code, 1)
     assert.match(broken.err, /^github: secret "github": sealed under key "two", which is not among the keys given/)
   })
+})
+
+test('a value pasted with line ends at a terminal is not stored cut off', async () => {
+  const { run, versions } = await aShell()
+  const typed = (values: string) => run('secrets rotate github', values, false, true)
+  const { code, err } = await typed('canary-2\ncanary-3\n')
+  assert.equal(code, 1)
+  assert.match(err, /more lines came than were asked for; nothing was stored/)
+  assert.equal((await versions()).length, 1)
+  assert.equal((await typed('canary-2\n')).code, 0)
 })
