@@ -159,8 +159,10 @@ function createSharedBucket(
       watch.end()
       if (!closed) link.away()
     }
-    underWay = false
     asked?.resolve()
+    // Who waited takes what came before the next request gives back what is left in hand.
+    await null
+    underWay = false
     follow()
   }
   const take = (answer: RateAnswer, need: number, sentAt: number): void => {

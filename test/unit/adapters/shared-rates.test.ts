@@ -317,3 +317,11 @@ describe('a store that is away', () => {
     assert.equal(answer, false)
   })
 })
+
+it('calls that come at once each take what was leased for them before anything goes back', async () => {
+  const { clock, at, spend } = setFleet({ count: 6, perMs: 3_600_000, burst: 6 }, 1)
+  const spent = Promise.all(Array.from({ length: 6 }, () => spend(0)))
+  for (let passed = 0; passed < 100; passed++) await clock.advance(1)
+  assert.ok(at(0).asked <= 4, `asked ${at(0).asked} times`)
+  assert.equal((await spent).filter(Boolean).length, 6)
+})
