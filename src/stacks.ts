@@ -5,7 +5,7 @@ import { configuredName } from './adapters/twin-routes.ts'
 import { type Breaker, type BreakerRotation, createBreaker, createForcedDoor } from './layers/breaker.ts'
 import { bulkhead } from './layers/bulkhead.ts'
 import { createCooldown } from './layers/cooldown.ts'
-import { rateLimit } from './layers/rate-limit.ts'
+import { createRateLimit } from './layers/rate-limit.ts'
 import { retry } from './layers/retry.ts'
 import { timeLeft } from './layers/time-left.ts'
 import { traceContext } from './layers/trace-context.ts'
@@ -64,8 +64,7 @@ export function buildStack(
   const forcedPorts = { clock, adapter: adapter.name, origin: origin.origin, forced }
   const breaker: Breaker | null =
     adapter.breaker === null ? null : createBreaker(adapter.breaker, { ...forcedPorts, meter: metrics, log, rotation, fleet })
-  const { rate } = adapter.limits
-  const bucket = rate && ports.openBucket(`adapter ${adapter.name} ${origin.origin}`, rate)
+  const rate = createRateLimit(adapter, origin.origin, ports)
   const transport = createOriginTransport(adapter, origin, ports.transport)
   const asked = createAskedInstants(clock)
   const cooldown = createCooldown(adapter, origin.origin, {
@@ -75,7 +74,7 @@ export function buildStack(
   const stacked = adapterStack({
     retry: retry({ budget, amplification, breaker }, { clock, random: Math.random, asked, meter: metrics, log }),
     cooldown: cooldown.layer,
-    rateLimit: rateLimit(bucket, { clock }),
+    rateLimit: rate.layer,
     breakerDoor: breaker?.door ?? createForcedDoor(forcedPorts),
     bulkhead: bulkhead(slots, { clock }),
     cooldownDoor: cooldown.door,
@@ -94,7 +93,7 @@ export function buildStack(
       queued: slots.queued,
       slots: adapter.limits.concurrency,
       places: adapter.limits.queue,
-      rateLeft: bucket?.left() ?? null,
+      rateLeft: rate.left(),
       cooldownMs: cooldown.longestMs(),
     }),
     // An open breaker is state worth keeping: without it the next call would meet the sick host unguarded. A half-open one
@@ -103,7 +102,7 @@ export function buildStack(
     async close() {
       breaker?.shutdown()
       cooldown.close()
-      bucket?.close()
+      rate.close()
       await transport.close()
     },
   }

@@ -1,6 +1,6 @@
 // The same mounts again, under stacks of their own: for the gateway's own calls, which others wait for while they hold slots.
 // In one stack with those, they could wait for each other.
-import type { AdapterPolicy } from '../model/adapter-policy.ts'
+import type { AdapterPolicy, LimitsPolicy } from '../model/adapter-policy.ts'
 import type { Routes } from '../model/ports.ts'
 
 /** `suffix` follows the adapters' names and has a character that no configured name has. */
@@ -10,8 +10,8 @@ export function createTwinRoutes(routes: Routes, suffix: string): Routes {
   const twinOf = (adapter: AdapterPolicy): AdapterPolicy => {
     const known = twins.get(adapter)
     if (known) return known
-    // Their credentials stand in bodies, where no cool-down can tell one from another.
-    const limits = { ...adapter.limits, cooldown: false }
+    // Their credentials stand in bodies, where nothing can tell one from another; and the gateway is their one caller.
+    const limits: LimitsPolicy = { ...adapter.limits, cooldown: false, rateBy: 'origin' }
     const twin = { ...adapter, name: adapter.name + suffix, limits }
     twins.set(adapter, twin)
     return twin

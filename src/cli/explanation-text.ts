@@ -31,9 +31,10 @@ export function explanationText(explanation: Explanation): string[] {
 
 function planRows(plan: HopPlan, { totalMs, addresses }: Explanation): [label: string, text: string][] {
   const { adapter, connectMs, readMs, tls } = plan
-  const { concurrency, queue, rate } = adapter.limits
+  const { concurrency, queue, rate, rateBy } = adapter.limits
   const clocks = `connect ${writeDuration(connectMs)}, read ${writeDuration(readMs)}, total ${writeDuration(totalMs ?? 0)}`
-  const slots = `${concurrency} at once, ${queue} more may wait, ${rate === null ? 'any rate' : writeRate(rate)}`
+  const whose = rateBy === 'origin' ? '' : ` for each ${rateBy}`
+  const slots = `${concurrency} at once, ${queue} more may wait, ${rate === null ? 'any rate' : writeRate(rate) + whose}`
   const rows: [string, string | null][] = [
     ['adapter', `${adapter.name}, mounted on ${adapter.mount}`],
     ['because', plan.because],

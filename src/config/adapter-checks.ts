@@ -22,6 +22,7 @@ const EACH: readonly AdapterCheck[] = [
   underCeilings,
   places,
   burst,
+  rateBy,
   metadataItself,
 ]
 const WARNINGS: readonly AdapterCheck[] = [wideEgress, remoteProxy, unverified, idleClock, credentialHeaders]
@@ -123,6 +124,11 @@ function burst({ own }: AdapterFacts): Objection[] {
   if (given === undefined) return []
   if (!rate) return [{ path: ['limits', 'burst'], message: 'lowers a rate, and there is none here; write limits.rate too' }]
   return given <= rate.count ? [] : [{ path: ['limits', 'burst'], message: `must be at most the rate's own ${rate.count}` }]
+}
+
+function rateBy({ own, policy }: AdapterFacts): Objection[] {
+  if (own.limits?.rateBy === undefined || policy.limits.rate !== null) return []
+  return [{ path: ['limits', 'rateBy'], message: 'says whose a rate is, and there is none here; write limits.rate too' }]
 }
 
 function metadataItself({ own }: AdapterFacts): Objection[] {

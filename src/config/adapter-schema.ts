@@ -104,8 +104,13 @@ const LIMITS = {
   queue: integer(0, MANY).describe(
     'Calls that may wait for a place; one more is BulkheadFull. 0: none waits. Absent: twice the concurrency.',
   ),
-  rate: offOr(rate()).describe('Tries in a stretch of time, per adapter and origin, refilled evenly. Absent or off: no limit.'),
+  rate: offOr(rate()).describe(
+    'Tries in a stretch of time, per adapter and origin (or as rateBy says), refilled evenly. Absent or off: no limit.',
+  ),
   burst: integer(1, MANY).describe('How many of the rate may go out at once. Absent: all of them.'),
+  rateBy: choice('origin', 'caller', 'credential').describe(
+    'Whose the rate is, under this adapter: origin: all tries to an origin together. caller, credential: each caller, or each credential, has the whole rate at each origin.',
+  ),
   whenSpent: choice('queue', 'reject').describe(
     'Tries for which the rate is spent, or the credential cooled down: queue: they wait where their turn comes before the deadline. reject: they are RateLimited at once.',
   ),
@@ -252,7 +257,7 @@ export const DEFAULTS = section({
     .describe('The three clocks of a call.'),
   retry: offOr(BUILT_IN_RETRY).prefault({}).describe('When a try is repeated. off: as total 0.'),
   breaker: offOr(BUILT_IN_BREAKER).prefault({}).describe('The circuit breaker of each origin. off: none.'),
-  limits: section(filled(LIMITS, { whenSpent: 'queue', mode: 'enforce', cooldown: true }))
+  limits: section(filled(LIMITS, { rateBy: 'origin', whenSpent: 'queue', mode: 'enforce', cooldown: true }))
     .prefault({})
     .describe('Limits towards one origin.'),
   pool: section(filled(POOL, { connections: 100, idle: '60s', http2: false }))

@@ -220,13 +220,13 @@ function resolvePool(own: AdapterWritten, defaults: DefaultsWritten): PoolPolicy
 
 function resolveLimits(own: AdapterWritten, defaults: DefaultsWritten, pool: PoolPolicy): LimitsPolicy {
   const limits = { ...defaults.limits, ...own.limits }
-  const { whenSpent, mode, cooldown } = limits
+  const { rateBy, whenSpent, mode, cooldown } = limits
   const concurrency = limits.concurrency ?? pool.connections
   const rate = limits.rate ?? null
   // A burst that `defaults` gives lowers whatever rate an adapter has; it never raises it.
   const burst = Math.min(limits.burst ?? Number.POSITIVE_INFINITY, rate?.count ?? 0)
   const queue = limits.queue ?? concurrency * 2
-  return { concurrency, queue, rate: rate === null ? null : { ...rate, burst }, whenSpent, mode, cooldown }
+  return { concurrency, queue, rate: rate === null ? null : { ...rate, burst }, rateBy, whenSpent, mode, cooldown }
 }
 
 function resolveBodies(own: AdapterWritten, defaults: DefaultsWritten): AuditPolicy {

@@ -1,7 +1,7 @@
 // The answer of `POST /v1/prepare`: the call explained and not sent. contract: "prepare answers plan".
 
 import type { GatewayError } from '../errors/gateway-error.ts'
-import type { Rate } from '../model/adapter-policy.ts'
+import type { LimitsPolicy } from '../model/adapter-policy.ts'
 import type { OutgoingView } from '../model/envelope.ts'
 import type { Answer } from '../model/gateway-port.ts'
 import type { CredentialChoice, HopPlan } from '../model/hop.ts'
@@ -50,7 +50,7 @@ export function planView({ plan, totalMs, error }: Pick<PlanFacts, 'plan' | 'tot
     limits: {
       concurrency: plan.adapter.limits.concurrency,
       queue: plan.adapter.limits.queue,
-      rate: plan.adapter.limits.rate === null ? null : rateText(plan.adapter.limits.rate),
+      rate: rateText(plan.adapter.limits),
       responseSize: plan.maxResponseBytes,
     },
     refusedBy,
@@ -93,7 +93,9 @@ const UNITS: ReadonlyMap<number, string> = new Map([
   [3_600_000, 'h'],
 ])
 
-/** As it is written in a configuration: "5000/h". */
-function rateText({ count, perMs }: Rate): string {
-  return `${count}/${UNITS.get(perMs) ?? `${perMs}ms`}`
+/** As it is written in a configuration: "5000/h"; and whose it is, where it is not the origin's: "5000/h per caller". */
+function rateText({ rate, rateBy }: LimitsPolicy): string | null {
+  if (rate === null) return null
+  const written = `${rate.count}/${UNITS.get(rate.perMs) ?? `${rate.perMs}ms`}`
+  return rateBy === 'origin' ? written : `${written} per ${rateBy}`
 }

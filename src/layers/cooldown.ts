@@ -1,6 +1,5 @@
 // A 429 that says for how long holds back everybody who calls that origin with the same credential. Whoever comes meanwhile waits
 // above the rate limit, or is refused at once where the end is after its deadline. One key of a pool is the pool's own affair.
-import { createHash } from 'node:crypto'
 import { GatewayError } from '../errors/gateway-error.ts'
 import type { AdapterPolicy } from '../model/adapter-policy.ts'
 import type { CallContext } from '../model/call-context.ts'
@@ -11,6 +10,7 @@ import type { Clock, Logger, Meter, Random } from '../model/ports.ts'
 import { wait } from '../model/wait.ts'
 import type { AskedInstants } from '../policy/asked-instants.ts'
 import { createCooldowns } from '../policy/cooldowns.ts'
+import { credentialKey, credentialName, mayBeTold } from '../policy/credential-identity.ts'
 
 export interface Cooldown {
   /** Waits. */
@@ -61,19 +61,19 @@ export function createCooldown(adapter: AdapterPolicy, origin: string, ports: Co
     const asked = keyOfPool ? null : ports.asked.of(rawHeaders)
     if (asked === null || asked.ms === 0) return
     const ms = Math.min(asked.ms, retry.retryAfterMaxMs)
-    const key = keyOf(request)
+    const key = credentialKey(request)
     const until = asked.until - asked.ms + ms
     const begun = cooldowns.begin(key, until, asked.because)
     if (begun !== 'known' && mayBeTold(request)) seat.tell(key, { until, hurry: begun === 'begun' })
     if (begun !== 'begun') return
     meter.cooledDown(adapter.name)
-    const fields = { adapter: adapter.name, origin: request.url.origin, credential: nameOf(request) }
+    const fields = { adapter: adapter.name, origin: request.url.origin, credential: credentialName(request) }
     log.log('warn', 'held back by a 429', { ...fields, because: asked.because, afterMs: ms })
   }
 
   const standBy = async (request: HopRequest, context: CallContext): Promise<void> => {
     for (;;) {
-      const held = cooldowns.none ? null : cooldowns.of(keyOf(request))
+      const held = cooldowns.none ? null : cooldowns.of(credentialKey(request))
       if (held === null) return
       if (limits.mode === 'observe') return context.trail.observe('cooldown', heldBecause(held, request), 'wait or be refused')
       const roomMs = context.deadline - clock.now() - held.leftMs
@@ -97,7 +97,7 @@ export function createCooldown(adapter: AdapterPolicy, origin: string, ports: Co
       }
     },
     door: (next) => async (request, context) => {
-      if (limits.mode === 'enforce' && !cooldowns.none && cooldowns.of(keyOf(request)) !== null) throw goBack
+      if (limits.mode === 'enforce' && !cooldowns.none && cooldowns.of(credentialKey(request)) !== null) throw goBack
       try {
         const response = await next(request, context)
         if (response.status === 429) learn(request, response)
@@ -118,7 +118,7 @@ async function waitOut(ms: number, request: HopRequest, context: CallContext, cl
     if (!(reason instanceof GatewayError) || reason.type !== 'Timeout') throw reason
     throw new GatewayError(
       'Timeout',
-      `timeout.total ran out while ${nameOf(request)} was held back by a 429 of ${request.url.origin}; raise timeout.total, or call it less often`,
+      `timeout.total ran out while ${credentialName(request)} was held back by a 429 of ${request.url.origin}; raise timeout.total, or call it less often`,
     )
   } finally {
     context.trail.waited(clock.now() - from, 'rate limit')
@@ -137,36 +137,6 @@ function heldBack(held: { leftMs: number; because: string }, request: HopRequest
 function heldBecause({ leftMs, because }: { leftMs: number; because: string }, request: HopRequest): string {
   return (
     `${request.url.origin} answered 429 with ${because}, and limits.cooldown of adapter "${request.plan.adapter.name}" holds ` +
-    `${nameOf(request)} back for another ${Math.ceil(leftMs)} ms`
+    `${credentialName(request)} back for another ${Math.ceil(leftMs)} ms`
   )
-}
-
-/** For messages: never a value. */
-function nameOf({ plan: { credential } }: HopRequest): string {
-  if (credential.kind === 'stored') return `credential "${credential.name}"`
-  return credential.kind === 'given' ? "the descriptor's own credential" : 'calls without a credential of the gateway'
-}
-
-/** What tells one credential from another. Values are hashed: they are not to lie about in memory. */
-function keyOf({ plan: { credential, tls }, headers, url }: HopRequest): string {
-  const cert = tls.cert ?? ''
-  if (credential.kind === 'stored') return `stored ${credential.name} ${cert}`
-  const own = credential.kind === 'given' ? credential.auth : [headers.filter(([name]) => isKey(name)), keysIn(url.target)]
-  return `${credential.kind} ${cert} ${createHash('sha256').update(JSON.stringify(own)).digest('base64')}`
-}
-
-/** A digest of what a caller brought could be tried against guesses by whoever reads the store: of that others learn by themselves. */
-const mayBeTold = ({ plan }: HopRequest): boolean => plan.credential.kind === 'stored'
-
-/** A caller may bring a credential that the gateway knows nothing of. */
-const isKey = (name: string): boolean =>
-  /auth|key|token|secret|cookie|session|signature/i.test(name) && !/idempotency/i.test(name)
-
-function keysIn(target: string): readonly string[] {
-  const query = target.indexOf('?')
-  if (query < 0) return []
-  return target
-    .slice(query + 1)
-    .split('&')
-    .filter((pair) => isKey(pair.split('=', 1)[0] ?? ''))
 }

@@ -59,6 +59,8 @@ export interface LimitsPolicy {
   /** Calls waiting for a slot; one more is BulkheadFull. 0: no queue. */
   readonly queue: number
   readonly rate: Rate | null
+  /** Who has a bucket of the rate: the origin, for all; or each caller or credential at the origin. */
+  readonly rateBy: 'origin' | 'caller' | 'credential'
   /** Whoever finds the rate spent, or its credential cooled down, waits where its deadline allows, or never does. */
   readonly whenSpent: 'queue' | 'reject'
   /** observe: what would wait or be refused is let through, and told. */

@@ -222,7 +222,7 @@ export const SERIES = {
   rateLeft: {
     name: 'sallyport_rate_left_ratio',
     type: 'gauge',
-    help: 'What of limits.rate (its burst) can be spent at once, 0 to 1, of the origin with the least left. Adapters without a rate have none.',
+    help: 'What of limits.rate (its burst) can be spent at once, 0 to 1, of the origin (and with limits.rateBy the caller or credential) with the least left. Adapters without a rate have none.',
     labels: ['adapter'],
   },
   cooldowns: {

@@ -51,7 +51,7 @@ export function anAdapter(over: Partial<AdapterPolicy> = {}): AdapterPolicy {
       slowMs: null,
       rampMs: 0,
     },
-    limits: { concurrency: 100, queue: 200, rate: null, whenSpent: 'queue', mode: 'enforce', cooldown: true },
+    limits: { concurrency: 100, queue: 200, rate: null, rateBy: 'origin', whenSpent: 'queue', mode: 'enforce', cooldown: true },
     pool: { connections: 100, idleMs: 60_000, http2: false },
     tls: { verify: true, ca: null, cert: null, allowInsecure: false, allowInsecureSecrets: false },
     proxy: null,

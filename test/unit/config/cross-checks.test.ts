@@ -307,6 +307,18 @@ const REFUSED: readonly Refused[] = [
     message: /at most the rate's own 5/,
   },
   {
+    name: 'whose a rate is, without a rate',
+    yaml: adapter('limits: { rateBy: caller }'),
+    key: 'adapters[0].limits.rateBy',
+    message: /there is none here; write limits\.rate too/,
+  },
+  {
+    name: 'whose a rate is, where the rate of `defaults` is off',
+    yaml: `defaults: { limits: { rate: 5/s } }\n${adapter('limits: { rate: off, rateBy: credential }')}`,
+    key: 'adapters[0].limits.rateBy',
+    message: /there is none here/,
+  },
+  {
     name: 'a metadata service among allowed addresses',
     yaml: adapter('egress: { allow: [10.0.0.0/8, 169.254.169.254] }'),
     key: 'adapters[0].egress.allow[1]',
@@ -399,6 +411,11 @@ describe('accepted without a word', () => {
       'adapters: [{ name: a, mount: "https://h/" }, { name: b, mount: "https://h/x" }, { name: c, mount: "https://h/x/" }]\n',
     ],
     ['one host on two ports', 'adapters: [{ name: a, mount: "https://h/" }, { name: b, mount: "https://h:8443/" }]\n'],
+    [
+      'whose the rate of `defaults` is',
+      `defaults: { limits: { rate: 5/s, rateBy: credential } }\n${adapter('limits: { rateBy: caller }')}`,
+    ],
+    ['whose a rate would be, in `defaults`', `defaults: { limits: { rateBy: caller } }\n${adapter('')}`],
     ['more calls than connections with HTTP/2', adapter('limits: { concurrency: 500 }, pool: { connections: 2, http2: true }')],
     ['no retries under a ceiling of none', `ceilings: { maxRetries: 0 }\ndefaults: { retry: off }\n${adapter('')}`],
     ['private addresses', adapter('egress: { allow: [10.0.0.0/8, "fd12::/16"] }')],

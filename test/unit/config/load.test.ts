@@ -79,13 +79,29 @@ adapters:
 `)
     const [a, b] = config.adapters
     assert.deepEqual(a?.timeout, { connectMs: 2000, readMs: 5000, totalMs: 30_000 })
-    assert.deepEqual(a?.limits, { concurrency: 7, queue: 14, rate: null, whenSpent: 'queue', mode: 'enforce', cooldown: true })
+    assert.deepEqual(a?.limits, {
+      concurrency: 7,
+      queue: 14,
+      rate: null,
+      rateBy: 'origin',
+      whenSpent: 'queue',
+      mode: 'enforce',
+      cooldown: true,
+    })
     assert.equal(a?.mount, 'https://a.example/')
     assert.deepEqual(b?.timeout, { connectMs: 2000, readMs: 5000, totalMs: 60_000 })
     assert.deepEqual([b?.retry.total, b?.retry.backoffFactorMs, b?.retry.budget], [3, 10, null])
     assert.deepEqual(b?.redirects, { follow: 'same-origin', drop: ['X-Team'] })
     const rate = { count: 100, perMs: 1000, burst: 5 }
-    assert.deepEqual(b?.limits, { concurrency: 7, queue: 0, rate, whenSpent: 'queue', mode: 'enforce', cooldown: true })
+    assert.deepEqual(b?.limits, {
+      concurrency: 7,
+      queue: 0,
+      rate,
+      rateBy: 'origin',
+      whenSpent: 'queue',
+      mode: 'enforce',
+      cooldown: true,
+    })
   })
 
   for (const off of ['off', 'false', '"off"']) {

@@ -21,6 +21,7 @@ test('a call that would be sent is explained whole, its body included', () => {
       concurrency: 5,
       queue: 7,
       rate: { count: 5000, perMs: 3_600_000, burst: 10 },
+      rateBy: 'origin',
       whenSpent: 'queue',
       mode: 'enforce',
       cooldown: true,
@@ -100,3 +101,11 @@ for (const [credential, shown] of CREDENTIALS) {
     assert.doesNotMatch(text, /canary|ann/)
   })
 }
+
+test('a rate that each caller or credential has says so', () => {
+  const rate = { count: 5, perMs: 60_000, burst: 5 }
+  for (const rateBy of ['caller', 'credential'] as const) {
+    const adapter = anAdapter({ limits: { ...anAdapter().limits, rate, rateBy } })
+    assert.equal(view({ plan: aPlan({ adapter }), totalMs: 1 }).json.plan.limits.rate, `5/m per ${rateBy}`)
+  }
+})
