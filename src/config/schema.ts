@@ -340,7 +340,7 @@ export const ROOT = section({
       port: port().describe('Port to listen on.'),
     })
       .optional()
-      .describe('A listener of its own for GET /metrics, open to anyone who reaches it. Absent: none.'),
+      .describe('A listener of its own for GET /metrics, /healthz and /readyz, open to anyone who reaches it. Absent: none.'),
   })
     .prefault({})
     .describe('Prometheus metrics.'),

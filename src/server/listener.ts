@@ -114,20 +114,3 @@ function settings(clocks: ServerClocks): HttpSettings {
 export function isLoopbackHost(host: string): boolean {
   return host === 'localhost' || host === '::1' || (isIPv4(host) && host.startsWith('127.'))
 }
-
-/** metrics.listen: the metrics alone, for whoever reaches that port. */
-export function serveMetricsOnly(
-  listener: Listener,
-  scrape: (accept?: string) => Promise<{ readonly contentType: string; readonly text: string }>,
-  makeRequestId: (given: string | string[] | undefined) => string,
-): void {
-  listener.server.on('request', (req, res) => {
-    res.setHeader('X-Request-Id', makeRequestId(req.headers['x-request-id']))
-    const found = req.url === '/metrics' && (req.method === 'GET' || req.method === 'HEAD')
-    if (!found) return void res.writeHead(404, { 'Content-Type': 'text/plain' }).end('Only GET /metrics is served here.\n')
-    scrape(req.headers.accept).then(
-      ({ contentType, text }) => res.writeHead(200, { 'Content-Type': contentType }).end(text),
-      () => res.writeHead(500).end(),
-    )
-  })
-}

@@ -8,14 +8,7 @@ import { type AdminRoutesPorts, addAdminRoutes } from './admin-routes.ts'
 import type { CallRoutes } from './call-route.ts'
 import { DOCS_HEADERS, DOCS_HTML, DOCS_SCRIPT, docsAssets } from './docs-page.ts'
 import { type Exchange, writeHead } from './exchange.ts'
-
-export interface Readiness {
-  readonly ready: boolean
-  /** What is away although calls are served, such as `redis`. */
-  readonly degraded: readonly string[]
-  /** Why it is not ready. */
-  readonly because?: string
-}
+import { probeAnswer, type Readiness } from './probes.ts'
 
 export interface PagesPorts extends Pick<AdminRoutesPorts, 'administration' | 'bodyLimit' | 'answerMs'> {
   readonly routes: CallRoutes
@@ -108,11 +101,10 @@ function send(exchange: Exchange, status: number, type: string, body: string, ex
 const NO_STORE = ['Cache-Control', 'no-store']
 
 function addProbes(get: (path: string, handler: Handler) => void, { readiness }: PagesPorts): void {
-  get('/healthz', (exchange) => send(exchange, 200, 'application/json', '{"ok":true}', NO_STORE))
+  get('/healthz', (exchange) => send(exchange, 200, 'application/json', probeAnswer('/healthz', readiness).body, NO_STORE))
   get('/readyz', (exchange) => {
-    const { ready, degraded, because } = readiness()
-    const body = JSON.stringify({ ready, degraded, ...(because === undefined ? {} : { because }) })
-    send(exchange, ready ? 200 : 503, 'application/json', body, NO_STORE)
+    const { status, body } = probeAnswer('/readyz', readiness)
+    send(exchange, status, 'application/json', body, NO_STORE)
   })
 }
 

@@ -12,17 +12,10 @@ import { type Connections, watchConnections } from './connections.ts'
 import { judgeHead, judgeLocal, malformed } from './door.ts'
 import type { Exchange } from './exchange.ts'
 import { createInFlight, type InFlight } from './in-flight.ts'
-import {
-  type Bound,
-  createListener,
-  isLoopbackHost,
-  type ListenerTls,
-  type ServerClocks,
-  serveMetricsOnly,
-  type TlsMaterial,
-} from './listener.ts'
+import { type Bound, createListener, isLoopbackHost, type ListenerTls, type ServerClocks, type TlsMaterial } from './listener.ts'
 import { createLoadGuard, type LoadGuardOptions } from './load-guard.ts'
-import { createPages, type Pages, type Readiness } from './pages.ts'
+import { createPages, type Pages } from './pages.ts'
+import { type Readiness, serveOperations } from './probes.ts'
 import { createRequestIds } from './request-id.ts'
 
 export interface ServerOptions {
@@ -106,15 +99,16 @@ export function createServer(options: ServerOptions, ports: ServerPorts): HttpFa
       overloadByBody: (bytes) => guard?.refusalOfBody(bytes) ?? null,
     },
   )
+  const readiness = (): Readiness => (leaving ? { ...ports.readiness(), ready: false, because: 'draining' } : ports.readiness())
   const pages = createPages({
     ...{ routes, callers, openapi: ports.openapi, scrape: ports.scrape },
     ...{ administration: ports.administration, bodyLimit: descriptorLimit, answerMs },
     batch: routes.entrance(createBatchServe({ heldLimit: BATCH_HELD_BYTES, answerMs }, { gateway, overload })),
-    readiness: () => (leaving ? { ...ports.readiness(), ready: false, because: 'draining' } : ports.readiness()),
+    readiness,
     metricsPublic: options.metrics?.public ?? false,
   })
   const makeRequestId = createRequestIds()
-  if (metrics) serveMetricsOnly(metrics.listener, ports.scrape, makeRequestId)
+  if (metrics) serveOperations(metrics.listener, { scrape: ports.scrape, readiness, makeRequestId })
   const connections = watchConnections(listener.server, { gateway, lingerMs, makeRequestId: () => makeRequestId(undefined) })
   const begin = createBegin({ inFlight, connections, makeRequestId, isLeaving: () => leaving })
   attach({ server: listener.server, secure: tls !== null, begin, connections, routes, pages, callers })

@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { residentBytes } from '../bench/measure.ts'
 import { KEY, type Server, startGateway, startScript } from '../bench/servers.ts'
+import { freePort } from '../support/free-port.ts'
 import { type BurstOrder, type BurstReport, STEP_MS } from './burst.ts'
 
 interface Bottleneck {
@@ -29,7 +30,7 @@ const BASE = 0.4
 /** Recovered: from then on this share of the calls begun in every half second is answered well. */
 const WELL = 0.95
 const WELL_STEPS = 500 / STEP_MS
-const PROBES = ['/healthz', '/metrics', '/v1/admin/adapters']
+const PROBES = ['/healthz', '/readyz', '/metrics']
 const PROBE_EVERY_MS = 200
 
 export interface Promised {
@@ -45,8 +46,8 @@ interface Row {
   readonly goodput: number
   readonly share: number
   readonly recoveryMs: number
-  /** The longest that a probe, the metrics or the admin entrance took to answer meanwhile; null: one did not. */
-  readonly probeMs: number | null
+  /** What a probe or the metrics, and what the admin entrance took to answer meanwhile. */
+  readonly longest: Longest
   readonly memoryMiB: number
 }
 
@@ -64,8 +65,13 @@ export async function runOverload(seconds: number, promised: Promised): Promise<
 async function measure({ name, adapter, path }: Bottleneck, seconds: number): Promise<Row> {
   const folder = mkdtempSync(join(tmpdir(), 'sallyport-overload-'))
   const upstream = await startScript('../lab/paced-upstream.ts')
+  const port = await freePort()
   // The guard as every installation has it; benchmarks have it looser.
-  const root = { callers: [{ name: 'bench', keys: [KEY], admin: true, may: [{ adapter: 'bench' }] }], overload: {} }
+  const root = {
+    callers: [{ name: 'bench', keys: [KEY], admin: true, may: [{ adapter: 'bench' }] }],
+    overload: {},
+    metrics: { listen: { port } },
+  }
   const gateway = await startGateway(upstream.url, join(folder, 'gateway'), { adapter, root })
   const caller = fork(fileURLToPath(new URL('burst.ts', import.meta.url)))
   try {
@@ -73,13 +79,13 @@ async function measure({ name, adapter, path }: Bottleneck, seconds: number): Pr
     const burst = (load: BurstOrder['load'], time: number) => runIn(caller, { ...order, load, seconds: time })
     await burst({ callers: 32 }, Math.min(2, seconds)) // everything that is made and compiled on first use
     const peak = goodputOf(await burst({ callers: 15 }, seconds))
-    const probes = startProbes(gateway)
+    const probes = startProbes(gateway, `http://127.0.0.1:${port}`)
     const over = await burst({ perSecond: peak * TIMES }, seconds)
     const memoryMiB = residentBytes(gateway.pid) / 1024 / 1024
-    const probeMs = await probes.stop()
+    const longest = await probes.stop()
     const after = await burst({ perSecond: peak * BASE }, 6)
     const goodput = goodputOf(over)
-    return { name, peak, burst: over, goodput, share: goodput / peak, recoveryMs: recoveryOf(after), probeMs, memoryMiB }
+    return { name, peak, burst: over, goodput, share: goodput / peak, recoveryMs: recoveryOf(after), longest, memoryMiB }
   } finally {
     caller.kill()
     gateway.stop()
@@ -122,28 +128,36 @@ function recoveryOf({ steps }: BurstReport): number {
   return 0
 }
 
-function startProbes(gateway: Server): { stop(): Promise<number | null> } {
-  const times: (number | null)[] = []
-  const asked: Promise<void>[] = []
-  const probe = async (path: string): Promise<void> => {
+/** `admin` null: it did not always answer; `probes` so for the others. */
+interface Longest {
+  readonly probes: number | null
+  readonly admin: number | null
+}
+
+/** Probes and scrapes at the port of their own, as docs/overload.md has it; the admin entrance where callers are. */
+function startProbes(gateway: Server, ownPort: string): { stop(): Promise<Longest> } {
+  const asked: Record<keyof Longest, Promise<number | null>[]> = { probes: [], admin: [] }
+  const probe = async (url: string): Promise<number | null> => {
     const from = performance.now()
-    const answer = await fetch(gateway.url + path, { headers: { 'x-sallyport-key': KEY } }).catch(() => null)
+    const answer = await fetch(url, { headers: { 'x-sallyport-key': KEY } }).catch(() => null)
     await answer?.arrayBuffer()
-    times.push(answer?.status === 200 ? performance.now() - from : null)
+    return answer?.status === 200 ? performance.now() - from : null
   }
   const timer = setInterval(() => {
-    for (const path of PROBES) asked.push(probe(path))
+    for (const path of PROBES) asked.probes.push(probe(ownPort + path))
+    asked.admin.push(probe(`${gateway.url}/v1/admin/adapters`))
   }, PROBE_EVERY_MS)
+  const longest = async (of: keyof Longest): Promise<number | null> =>
+    (await Promise.all(asked[of])).reduce((most, ms) => (most === null || ms === null ? null : Math.max(most, ms)), 0)
   return {
     async stop() {
       clearInterval(timer)
-      await Promise.all(asked)
-      return times.reduce((longest, ms) => (longest === null || ms === null ? null : Math.max(longest, ms)), 0)
+      return { probes: await longest('probes'), admin: await longest('admin') }
     },
   }
 }
 
-function describe({ name, peak, burst, goodput, share, recoveryMs, probeMs, memoryMiB }: Row): string {
+function describe({ name, peak, burst, goodput, share, recoveryMs, longest, memoryMiB }: Row): string {
   const others = Object.entries(burst.outcomes)
     .filter(([outcome]) => outcome !== 'ok')
     .map(([outcome, count]) => `${outcome} ${count}`)
@@ -152,15 +166,18 @@ function describe({ name, peak, burst, goodput, share, recoveryMs, probeMs, memo
     `  peak ${peak.toFixed(0)}/s; offered ${(burst.offered / burst.seconds).toFixed(0)}/s: ` +
       `${goodput.toFixed(0)}/s answered well, ${(share * 100).toFixed(0)} % of the peak, p99 ${burst.p99Ms.toFixed(0)} ms`,
     `  the others: ${others.join(', ') || 'none'}`,
-    `  recovered after ${recoveryMs} ms; probes, metrics and admin ${probeMs === null ? 'did not always answer' : `within ${probeMs.toFixed(0)} ms`}; ` +
+    `  recovered after ${recoveryMs} ms; probes and metrics ${within(longest.probes)}, admin ${within(longest.admin)}; ` +
       `${memoryMiB.toFixed(0)} MiB`,
   ].join('\n')
 }
 
-function broken({ name, share, recoveryMs, probeMs }: Row, promised: Promised): string[] {
+const within = (ms: number | null): string => (ms === null ? 'did not always answer' : `within ${ms.toFixed(0)} ms`)
+
+function broken({ name, share, recoveryMs, longest }: Row, promised: Promised): string[] {
   const found: string[] = []
   if (share < promised.share) found.push(`only ${(share * 100).toFixed(0)} % of the peak at ${TIMES} times its load`)
   if (recoveryMs > promised.recoveryMs) found.push(`not well again ${promised.recoveryMs} ms after it`)
-  if (probeMs === null) found.push('a probe, the metrics or the admin entrance did not answer')
+  if (longest.probes === null) found.push('a probe or the metrics did not answer')
+  if (longest.admin === null) found.push('the admin entrance did not answer')
   return found.map((what) => `overload, ${name}: ${what}`)
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import type { Readiness } from '../../../src/server/pages.ts'
+import type { Readiness } from '../../../src/server/probes.ts'
 import { aFace, CALLERS, head } from './face.ts'
 
 describe('probes', () => {
@@ -40,7 +40,7 @@ describe('metrics', () => {
     assert.equal((await fetch(`${url}/metrics`)).status, 200)
   })
 
-  test('metrics.listen serves them alone, to anyone, on its own port', async (t) => {
+  test('metrics.listen serves them and the probes alone, to anyone, on its own port', async (t) => {
     const { metrics, port } = await aFace(t, {
       ports: { callers: () => CALLERS },
       options: { metrics: { listen: { host: '127.0.0.1', port: 0 } } },
@@ -48,7 +48,10 @@ describe('metrics', () => {
     assert.notEqual(metrics?.port, port)
     const get = (path: string) => fetch(`http://127.0.0.1:${metrics?.port}${path}`)
     assert.equal(await (await get('/metrics')).text(), 'sallyport_up 1\n')
-    assert.equal((await get('/healthz')).status, 404)
+    assert.equal(await (await get('/healthz')).text(), '{"ok":true}')
+    const ready = await get('/readyz')
+    assert.deepEqual([ready.status, await ready.json()], [200, { ready: true, degraded: [] }])
+    for (const path of ['/', '/v1/admin/config', '/openapi.json']) assert.equal((await get(path)).status, 404)
   })
 
   test('a scrape that fails is an answer, without detail', async (t) => {
