@@ -23,6 +23,8 @@ export interface RawExchange {
 export interface RawOptions {
   /** No answer came for this long after the last byte: the sender ends its side. Default 30 ms. */
   readonly quietMs?: number
+  /** After an answer: how long another is waited for, before the sender ends its side, which counts as a hang-up. Default 20 ms. */
+  readonly settleMs?: number
   /** Pause between pieces, ms. Default: none, but each is a write of its own. */
   readonly everyMs?: number
   /** Answers without a body whatever their headers say. */
@@ -31,12 +33,9 @@ export interface RawOptions {
   readonly withinMs?: number
 }
 
-/** After an answer: how long another is waited for. */
-const SETTLE_MS = 20
-
 /** Sends `pieces` and reads until the connection is closed. Rejects where that takes too long or an answer is malformed. */
 export function sendRaw(port: number, pieces: readonly (Buffer | string)[], options: RawOptions = {}): Promise<RawExchange> {
-  const { quietMs = 30, everyMs, toHead = false, withinMs = 2000 } = options
+  const { quietMs = 30, settleMs = 20, everyMs, toHead = false, withinMs = 2000 } = options
   return new Promise((resolve, reject) => {
     const socket = connect({ port, host: '127.0.0.1', noDelay: true })
     const chunks: Buffer[] = []
@@ -51,7 +50,7 @@ export function sendRaw(port: number, pieces: readonly (Buffer | string)[], opti
           if (chunks.length === 0) askedAt = performance.now()
           socket.end()
         },
-        chunks.length === 0 ? quietMs : SETTLE_MS,
+        chunks.length === 0 ? quietMs : settleMs,
       )
     }
     const send = async (): Promise<void> => {

@@ -44,7 +44,7 @@ const raw = (pieces: Buffer | string | readonly (Buffer | string)[], options: Ra
 
 /** For what may never be whole: the gateway's clocks end it. Ending it from here could break a good call off. */
 const rawPatiently = (bytes: Buffer): Promise<RawExchange> =>
-  sendRaw(hasty.port, [bytes], { withinMs: HANG_MS, quietMs: HANG_MS })
+  sendRaw(hasty.port, [bytes], { withinMs: HANG_MS, quietMs: HANG_MS, settleMs: 500 })
 
 /** A POST of `body`, framed rightly. */
 function posted(path: string, body: Buffer | string, headers = ''): Buffer {
