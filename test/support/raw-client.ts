@@ -23,7 +23,7 @@ export interface RawExchange {
 export interface RawOptions {
   /** No answer came for this long after the last byte: the sender ends its side. Default 30 ms. */
   readonly quietMs?: number
-  /** After an answer: how long another is waited for, before the sender ends its side, which counts as a hang-up. Default 20 ms. */
+  /** After an answer: how long another is waited for, before the sender ends its side, which counts as a hang-up. Default 100 ms. */
   readonly settleMs?: number
   /** Pause between pieces, ms. Default: none, but each is a write of its own. */
   readonly everyMs?: number
@@ -35,7 +35,7 @@ export interface RawOptions {
 
 /** Sends `pieces` and reads until the connection is closed. Rejects where that takes too long or an answer is malformed. */
 export function sendRaw(port: number, pieces: readonly (Buffer | string)[], options: RawOptions = {}): Promise<RawExchange> {
-  const { quietMs = 30, settleMs = 20, everyMs, toHead = false, withinMs = 2000 } = options
+  const { quietMs = 30, settleMs = 100, everyMs, toHead = false, withinMs = 2000 } = options
   return new Promise((resolve, reject) => {
     const socket = connect({ port, host: '127.0.0.1', noDelay: true })
     const chunks: Buffer[] = []
