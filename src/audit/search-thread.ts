@@ -24,14 +24,10 @@ export interface SearchThreadPorts {
   readonly log: Logger
 }
 
-/** How often the index follows the files, ms. */
-const FOLLOW_EVERY_MS = 1000
-
 /** What the thread is started with. */
 export interface WorkerSettings {
   readonly folder: string
   readonly indexFile: string
-  readonly followEveryMs: number
   readonly compressAfterMs: number | null
 }
 
@@ -66,7 +62,7 @@ export function createSearchThread(
     stopTimer()
     const script = new URL(`./search-worker${extname(import.meta.url)}`, import.meta.url)
     const files = { folder: join(dataDir, 'audit'), indexFile: join(dataDir, 'audit-index.db') }
-    const workerData: WorkerSettings = { ...files, followEveryMs: FOLLOW_EVERY_MS, compressAfterMs }
+    const workerData: WorkerSettings = { ...files, compressAfterMs }
     const started = new Worker(script, { workerData })
     started.unref()
     started.on('message', ({ number, page, error, failed }: Answer) => {

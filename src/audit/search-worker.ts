@@ -3,15 +3,18 @@ import { parentPort, workerData } from 'node:worker_threads'
 import { GatewayError } from '../errors/gateway-error.ts'
 import type { AuditPageQuery } from '../model/audit-search.ts'
 import { compressOld } from './compress.ts'
+import { type KeeperPorts, keepIndex } from './keep-index.ts'
 import { openTrailSearch } from './search.ts'
 import type { Answer, WorkerSettings } from './search-thread.ts'
+import { createSpareTime } from './spare-time.ts'
 
-const { folder, indexFile, followEveryMs, compressAfterMs } = workerData as WorkerSettings
+const { folder, indexFile, compressAfterMs } = workerData as WorkerSettings
 /** While the index is made, a search answers as far as it goes. */
 const search = openTrailSearch(folder, indexFile, { waitMs: 1000 })
 const answer = (message: Answer): void => parentPort?.postMessage(message)
 
 parentPort?.on('message', ({ number, query }: { number: number; query: AuditPageQuery }) => {
+  keeper.searched()
   search.search(query).then(
     (page) => answer({ number, page }),
     (error: unknown) => {
@@ -21,17 +24,14 @@ parentPort?.on('message', ({ number, query }: { number: number; query: AuditPage
   )
 })
 
-/** So long, ms, a search waits at most while the index is filled on its own. */
-const TURN_MS = 200
-
-/** A search then has little left to read. One that fails is tried again, and a search says what is wrong. */
-const follow = (): void =>
-  void search.catchUp(TURN_MS).then(
-    (whole) => again(whole ? followEveryMs : 0),
-    () => again(followEveryMs),
-  )
-const again = (ms: number): void => void setTimeout(follow, ms)
-follow()
+const clock: KeeperPorts['clock'] = {
+  now: () => performance.now(),
+  after(ms, callback) {
+    const timer = setTimeout(callback, ms)
+    return () => clearTimeout(timer)
+  },
+}
+const keeper = keepIndex(search, { clock, hasTimeToSpare: createSpareTime() })
 
 const COMPRESS_EVERY_MS = 3_600_000
 
