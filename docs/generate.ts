@@ -9,6 +9,8 @@ import { buildOpenApi } from '../src/descriptor/openapi.ts'
 import { CATALOGUE, type CatalogueRow } from '../src/errors/catalogue.ts'
 import { VERSION } from '../src/model/version.ts'
 import { buildMetricsDocs } from '../src/telemetry/series.ts'
+import { withFigures } from '../test/bench/figures.ts'
+import { withSection } from './section.ts'
 
 const ROOT = join(import.meta.dirname, '..')
 
@@ -61,11 +63,8 @@ function credentialsDocs(page: string): string {
   return withSection(withSchemes, 'examples', ['| scheme | values |', '|---|---|', ...examples])
 }
 
-function withSection(page: string, mark: string, lines: readonly string[]): string {
-  const [begin, end] = [`<!-- ${mark}: written by \`npm run docs\` -->`, `<!-- end of ${mark} -->`]
-  const [before, after] = [page.indexOf(begin), page.indexOf(end)]
-  if (before < 0 || after < before) throw new Error(`the marks of "${mark}" are missing`)
-  return [page.slice(0, before), begin, '\n', lines.join('\n'), '\n', page.slice(after)].join('')
+function performanceDocs(page: string): string {
+  return withFigures(page, JSON.parse(readFileSync(join(ROOT, 'docs/benchmark.json'), 'utf8')))
 }
 
 /** Path from the root → content. */
@@ -77,6 +76,7 @@ export function generate(): Map<string, string> {
     ['docs/credentials.md', credentialsDocs(readFileSync(join(ROOT, 'docs/credentials.md'), 'utf8'))],
     ['docs/errors.md', errorsDocs()],
     ['docs/metrics.md', buildMetricsDocs()],
+    ['docs/performance.md', performanceDocs(readFileSync(join(ROOT, 'docs/performance.md'), 'utf8'))],
     ...observability(),
   ])
 }

@@ -49,7 +49,7 @@ export const hundredths = (value: number): number => Math.round(value * 100) / 1
 export async function compare(subjects: Readonly<Record<string, Subject>>, rounds: number): Promise<Record<string, Figures>> {
   const all = Object.entries(subjects)
   const taken = new Map<string, Round[]>(all.map(([name]) => [name, []]))
-  for (const [, { load }] of all) await warmUp(load)
+  for (const [, { server, load }] of all) await warmUp(server, load)
   for (let index = 0; index < rounds; index++) {
     // Each goes first as often as last: who follows whom must not matter.
     for (const [name, { server, load }] of index % 2 === 0 ? all : all.toReversed())

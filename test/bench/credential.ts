@@ -28,7 +28,7 @@ export async function countCosts(server: Server, redis: Pick<TestRedis, 'command
 }
 
 async function counted(server: Server, redis: Pick<TestRedis, 'command'>, work: () => Promise<number>): Promise<Count> {
-  const decryptions = (await server.decryptions?.()) ?? 0
+  const decryptions = (await server.probe?.())?.decryptions ?? 0
   const commands = await commandsOf(redis)
   const from = performance.now()
   const calls = await work()
@@ -37,7 +37,7 @@ async function counted(server: Server, redis: Pick<TestRedis, 'command'>, work: 
     calls,
     seconds,
     commands: (await commandsOf(redis)) - commands,
-    decryptions: ((await server.decryptions?.()) ?? 0) - decryptions,
+    decryptions: ((await server.probe?.())?.decryptions ?? 0) - decryptions,
   }
 }
 

@@ -7,15 +7,21 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import autocannon from 'autocannon'
 
-export interface Load {
-  readonly url: string
+interface Asked {
   readonly headers: Readonly<Record<string, string>>
-  readonly body: string
+  /** Of a POST. null: a GET. */
+  readonly body: string | null
+}
+
+export interface Load extends Asked {
+  readonly url: string
   /** What takes turns, request by request, in place of `headers` and `body`: many callers, or many origins. */
-  readonly turns?: readonly { readonly headers: Readonly<Record<string, string>>; readonly body: string }[]
+  readonly turns?: readonly Asked[]
   readonly connections: number
   /** Whole ones. What is under way at their end is not counted. */
   readonly seconds: number
+  /** Calls a second of all connections together; as many come as answers allow where it is absent. A stall keeps few from being made, since each connection pauses for many times as long as a call lasts. */
+  readonly rate?: number
   /** Exactly so many instead, where few would fit into some seconds. */
   readonly requests?: number
   /** The answer is a refusal: not 2xx. */
@@ -55,11 +61,12 @@ function hasWrk(): Promise<boolean> {
   return found
 }
 
-async function byWrk({ url, connections, seconds, ...what }: Load): Promise<Told> {
+async function byWrk({ url, connections, seconds, rate, ...what }: Load): Promise<Told> {
   const folder = mkdtempSync(join(tmpdir(), 'sallyport-wrk-'))
   try {
     const script = join(folder, 'load.lua')
-    writeFileSync(script, luaOf(what.turns ?? [what]))
+    const pauseMs = rate === undefined ? 0 : (connections / rate) * 1000
+    writeFileSync(script, luaOf(what.turns ?? [what], pauseMs))
     const shape = ['--threads', '1', '--connections', `${connections}`, '--duration', `${seconds}s`, '--timeout', '30s']
     const { stdout } = await run('wrk', [...shape, '--script', script, url])
     return JSON.parse(stdout.slice(stdout.lastIndexOf('\n{')))
@@ -68,19 +75,25 @@ async function byWrk({ url, connections, seconds, ...what }: Load): Promise<Told
   }
 }
 
-function luaOf(turns: NonNullable<Load['turns']>): string {
+/** `pauseMs`: what a connection waits before a call, on average, now more and now less. 0: it does not. */
+function luaOf(turns: readonly Asked[], pauseMs: number): string {
   const fields = (headers: Readonly<Record<string, string>>): string =>
     Object.entries(headers)
       .map(([name, value]) => `["${name}"]="${value}"`)
       .join(',')
+  const formatted = ({ headers, body }: Asked): string => {
+    const what = body === null ? ['"GET"', 'nil'] : ['"POST"', `[==[${body}]==]`]
+    return `  turns[#turns + 1] = wrk.format(${what[0]}, nil, {["Host"]=wrk.headers["Host"],${fields(headers)}}, ${what[1]})`
+  }
   return `local turns, turn = {}, 0
 init = function()
-${turns.map(({ headers, body }) => `  turns[#turns + 1] = wrk.format("POST", nil, {["Host"]=wrk.headers["Host"],${fields(headers)}}, [==[${body}]==])`).join('\n')}
+${turns.map(formatted).join('\n')}
 end
 request = function()
   turn = turn % #turns + 1
   return turns[turn]
 end
+${pauseMs > 0 ? `delay = function() return math.random(0, ${Math.round(2 * pauseMs)}) end` : ''}
 done = function(summary, latency)
   local failed = summary.errors
   io.write(string.format('\\n{"requests":%d,"not2xx":%d,"errors":%d,"p50Micros":%d,"p99Micros":%d,"perSecond":%f}',
@@ -90,16 +103,19 @@ end
 `
 }
 
-async function byAutocannon({ url, headers, body, turns, connections, seconds, requests }: Load): Promise<Told> {
+async function byAutocannon({ url, headers, body, turns, connections, seconds, requests, rate }: Load): Promise<Told> {
   const times: number[] = []
   const length = requests === undefined ? { duration: seconds } : { amount: requests }
+  const pace = rate === undefined ? {} : { overallRate: rate }
   const begun = performance.now()
   let ended = begun
   const result = await new Promise<autocannon.Result>((resolve, reject) => {
-    const what = turns
-      ? { requests: turns.map((one) => ({ method: 'POST' as const, headers: { ...one.headers }, body: one.body })) }
-      : { method: 'POST' as const, headers: { ...headers }, body }
-    const instance = autocannon({ url, connections, ...what, ...length }, (error, value) =>
+    const asked = (one: Asked) =>
+      one.body === null
+        ? { method: 'GET' as const, headers: { ...one.headers } }
+        : { method: 'POST' as const, headers: { ...one.headers }, body: one.body }
+    const what = turns ? { requests: turns.map(asked) } : asked({ headers, body })
+    const instance = autocannon({ url, connections, ...what, ...length, ...pace }, (error, value) =>
       error ? reject(error) : resolve(value),
     )
     instance.on('response', (_client, _status, _bytes, milliseconds) => {

@@ -4,11 +4,13 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { type Driven, drive, type Load } from './load.ts'
 import type { Server } from './servers.ts'
 
-/** V8 still compiles a gateway's functions anew in its first 10,000 calls and more; on a busy machine those take long. */
-const WARM_REQUESTS = 25_000
-/** Answers that are large need not be as many. */
-const WARM_UP_MS = 9000
-const STEP_SECONDS = 3
+/** Of a warm-up. A gateway is a process that runs for weeks, and V8 compiles its functions anew for its first 100,000 calls. */
+const WINDOW_SECONDS = 2
+/** As many in a row without a better one, and it is warm. */
+const SETTLED_WINDOWS = 3
+const MOST_WINDOWS = 15
+/** What counts as better: less than this share of the best so far. */
+const BETTER = 0.95
 
 export interface Round extends Driven {
   /** User and system time of the process for one request. */
@@ -21,11 +23,15 @@ export async function round(server: Server, load: Load): Promise<Round> {
   return { ...driven, cpuMicros: (cpuMicros(server.pid) - before) / driven.requests }
 }
 
-/** Until its code is compiled and its heap has found its size. */
-export async function warmUp(load: Load): Promise<void> {
-  const step = { ...load, connections: load.connections === 1 ? 64 : load.connections, seconds: STEP_SECONDS }
-  const until = performance.now() + WARM_UP_MS
-  for (let requests = 0; requests < WARM_REQUESTS && performance.now() < until; ) requests += (await drive(step)).requests
+/** Until a call costs no less than before: its code is compiled, and its heap has found its size. Half a minute at most. */
+export async function warmUp(server: Server, load: Load): Promise<void> {
+  const window = { ...load, connections: load.connections === 1 ? 64 : load.connections, seconds: WINDOW_SECONDS }
+  let best = Number.POSITIVE_INFINITY
+  for (let index = 0, since = 0; index < MOST_WINDOWS && since < SETTLED_WINDOWS; index++) {
+    const { cpuMicros: cost } = await round(server, window)
+    since = cost < best * BETTER ? 0 : since + 1
+    best = Math.min(best, cost)
+  }
 }
 
 /** A process and those that it started: a gateway of several workers is several. */

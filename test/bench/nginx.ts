@@ -1,4 +1,4 @@
-// nginx as the benchmark's upstream, a tenth of the cost of one in Node. It serves what upstream.ts serves, of the sizes given.
+// nginx as the benchmark's upstream, a tenth of the cost of one in Node, and as a rival: a plain reverse proxy. Each is one process.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync, writeFileSync } from 'node:fs'
@@ -17,8 +17,21 @@ export async function startNginx(
 ): Promise<Server | null> {
   mkdirSync(join(folder, 'bodies'), { recursive: true })
   for (const [path, body] of bodies) writeFileSync(join(folder, 'bodies', path), body)
+  const files = 'open_file_cache max=100; sendfile on; tcp_nopush on;'
+  return start(folder, host, files, 'root bodies; error_page 405 =200 $uri;')
+}
+
+/** Every request goes to that origin, over connections that are kept. null: it is not installed. */
+export async function startNginxProxy(folder: string, upstream: string): Promise<Server | null> {
+  const { host } = new URL(upstream)
+  const pass = 'proxy_pass http://upstream; proxy_http_version 1.1; proxy_set_header Connection "";'
+  return start(folder, '127.0.0.1', `upstream upstream { server ${host}; keepalive 128; }`, `location / { ${pass} }`)
+}
+
+async function start(folder: string, host: string, http: string, server: string): Promise<Server | null> {
+  mkdirSync(folder, { recursive: true })
   const port = await freePort()
-  writeFileSync(join(folder, 'nginx.conf'), configOf(`${host}:${port}`))
+  writeFileSync(join(folder, 'nginx.conf'), configOf(`${host}:${port}`, http, server))
   const child = spawn('nginx', ['-p', folder, '-e', 'stderr', '-c', 'nginx.conf'], { stdio: ['ignore', 'ignore', 'inherit'] })
   const isMissing = await Promise.race([once(child, 'spawn').then(() => false), once(child, 'error').then(() => true)])
   if (isMissing) return null
@@ -27,23 +40,21 @@ export async function startNginx(
   return { pid: child.pid ?? 0, url: `http://127.0.0.1:${port}`, startMs: 0, stop: () => void child.kill() }
 }
 
-function configOf(address: string): string {
+function configOf(address: string, http: string, server: string): string {
   const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((of) => `${of}_temp_path temporary;`).join(' ')
   return `daemon off; error_log stderr emerg; master_process off; pid nginx.pid; worker_rlimit_nofile 16384;
 events { worker_connections 12000; }
 http {
   access_log off; ${temporary}
   default_type application/json; keepalive_timeout 600s; keepalive_requests 1000000000; client_max_body_size 32m;
-  client_body_buffer_size 64k; open_file_cache max=100; sendfile on; tcp_nopush on;
+  client_body_buffer_size 64k; ${http}
   server {
     listen ${address} backlog=4096; allow 127.0.0.0/8; deny all;
-    root bodies;
-    error_page 405 =200 $uri;
+    ${server}
   }
 }
 `
 }
-
 export async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')

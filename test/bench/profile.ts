@@ -57,7 +57,7 @@ async function main(): Promise<void> {
       ...{ url: `${gateway.url}/v1/requests`, headers, body: JSON.stringify({ url: `${upstream.url}/${bytes}` }) },
       ...{ connections: Number(options.connections), seconds: Number(options.seconds), refused: false },
     }
-    await warmUp(load)
+    await warmUp(gateway, load)
     const from = Number(process.hrtime.bigint() / 1000n)
     const { perSecond } = await drive(load)
     gateway.stop()

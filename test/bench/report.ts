@@ -1,8 +1,10 @@
-// What was measured, for people and for machines: one table, one JSON file, one plot, with the facts of the machine.
+// What was measured, for people and for machines: one table, one JSON file, one plot and the tables of docs/performance.md, with the
+// facts of the machine. Written row by row, so that a benchmark that is interrupted has not been in vain.
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { cpus, loadavg, release } from 'node:os'
 import { join } from 'node:path'
 import type { Row } from './compare.ts'
+import { type Benchmark, majorOf, withFigures } from './figures.ts'
 import { plotOf } from './plot.ts'
 import { ROOT } from './servers.ts'
 
@@ -11,12 +13,12 @@ export const loadNow = (): number => Math.round((loadavg()[0] ?? 0) * 10) / 10
 
 export function printRow({ case: name, servers, checks, notes }: Row): void {
   console.log(`\n${name}`)
-  if (Object.keys(servers).length > 0) console.table(figuresOf(servers))
+  if (Object.keys(servers).length > 0) console.table(tableOf(servers))
   for (const { what, value, aim } of checks) console.log(`${what}: ${value}, aim ${aim}${value <= aim ? '' : ', missed'}`)
   for (const note of notes) console.log(note)
 }
 
-function figuresOf(servers: Row['servers'], prefix = ''): Record<string, Record<string, number>> {
+function tableOf(servers: Row['servers'], prefix = ''): Record<string, Record<string, number>> {
   return Object.fromEntries(
     Object.entries(servers).map(([name, { cpuMicros, ratio, p50Micros, p99Micros, perSecond, residentMiB }]) => [
       `${prefix}${name}`,
@@ -34,7 +36,7 @@ function figuresOf(servers: Row['servers'], prefix = ''): Record<string, Record<
 
 /** Everything, once more, in one piece. */
 export function printAll(rows: readonly Row[]): void {
-  console.table(Object.assign({}, ...rows.map((row) => figuresOf(row.servers, `${row.case}: `))))
+  console.table(Object.assign({}, ...rows.map((row) => tableOf(row.servers, `${row.case}: `))))
   console.table(
     rows.flatMap((row) =>
       row.checks.map(({ what, value, aim }) => ({ case: row.case, what, value, aim, met: value <= aim ? 'yes' : 'no' })),
@@ -42,32 +44,18 @@ export function printAll(rows: readonly Row[]): void {
   )
 }
 
-/** A row as it is kept: with how busy the machine was and how many rounds there were. */
-type Kept = Row & { readonly rounds: number; readonly load: readonly [before: number, after: number] }
+const DOCS = join(ROOT, 'docs')
+const JSON_FILE = join(DOCS, 'benchmark.json')
+const PAGE = join(DOCS, 'performance.md')
 
-const JSON_FILE = join(ROOT, 'docs', 'benchmark.json')
-
-/** The rows of other cases stay as they were: a benchmark can be run in pieces. */
-export function writeReport(
-  rows: readonly Row[],
-  run: { readonly rounds: number; readonly node: string; readonly loadBefore: number },
-): void {
-  const machine = {
-    node: run.node,
-    cpu: cpus()[0]?.model,
-    cores: cpus().length,
-    kernel: release(),
-    at: new Date().toISOString().slice(0, 10),
-  }
-  const fresh = rows.map((row): Kept => ({ ...row, rounds: run.rounds, load: [run.loadBefore, loadNow()] }))
-  const others = readKept().filter((old) => rows.every((row) => row.case !== old.case))
-  const kept = [...others, ...fresh]
-  writeFileSync(JSON_FILE, `${JSON.stringify({ machine, rows: kept }, null, 2)}\n`)
-  const loads = kept.flatMap(({ load }) => load)
-  const caption = `${machine.cores} cores ${machine.cpu}, Node ${run.node}, kernel ${machine.kernel}, load ${Math.min(...loads)} to ${Math.max(...loads)}, ${machine.at}`
-  writeFileSync(join(ROOT, 'docs', 'benchmark.svg'), plotOf(kept, caption))
-}
-
-function readKept(): readonly Kept[] {
-  return existsSync(JSON_FILE) ? JSON.parse(readFileSync(JSON_FILE, 'utf8')).rows : []
+/** Takes the place of the same case's row on the same Node; other rows stay: a benchmark can be run in pieces. */
+export function writeRow(row: Row, run: { readonly rounds: number; readonly node: string; readonly loadBefore: number }): void {
+  const machine = { cpu: cpus()[0]?.model ?? '', cores: cpus().length, kernel: release() }
+  const fresh = { ...row, node: run.node, at: new Date().toISOString().slice(0, 10), rounds: run.rounds }
+  const old: Benchmark = existsSync(JSON_FILE) ? JSON.parse(readFileSync(JSON_FILE, 'utf8')) : { machine, rows: [] }
+  const others = old.rows.filter((kept) => kept.case !== row.case || majorOf(kept.node) !== majorOf(run.node))
+  const benchmark: Benchmark = { machine, rows: [...others, { ...fresh, load: [run.loadBefore, loadNow()] }] }
+  writeFileSync(JSON_FILE, `${JSON.stringify(benchmark, null, 2)}\n`)
+  writeFileSync(join(DOCS, 'benchmark.svg'), plotOf(benchmark))
+  writeFileSync(PAGE, withFigures(readFileSync(PAGE, 'utf8'), benchmark))
 }

@@ -6,6 +6,7 @@ import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import type { Probed } from './probe.ts'
 
 const run = promisify(execFile)
 const HERE = fileURLToPath(new URL('.', import.meta.url))
@@ -20,11 +21,11 @@ export interface Server {
   /** From the start of the process until it listened, ms. */
   readonly startMs: number
   stop(): void
-  /** So far; where they are counted. */
-  decryptions?(): Promise<number>
+  /** Where it was started with a probe. */
+  probe?(): Promise<Probed>
 }
 
-/** What a gateway of the ladder leaves out. Absent: all on. */
+/** What of a gateway is other than usual. Absent: all on. */
 export interface Rung {
   /** Keys of the adapter, as YAML's flow style has them. */
   readonly adapter?: Readonly<Record<string, unknown>>
@@ -32,8 +33,11 @@ export interface Rung {
   readonly root?: Readonly<Record<string, unknown>>
   /** Without callers, and so without keys and grants. */
   readonly open?: boolean
-  /** Secrets are kept there rather than in the embedded store, and decryptions are counted. */
+  /** Keys of the caller. */
+  readonly caller?: Readonly<Record<string, unknown>>
+  /** Secrets are kept there rather than in the embedded store. */
   readonly redis?: string
+  readonly probe?: boolean
   readonly workers?: number
   /** A folder: a CPU profile is written there when it ends. */
   readonly profileTo?: string
@@ -51,8 +55,11 @@ export function runOn(path: string): void {
 
 export const nodePath = (): string => node
 
-export async function startScript(file: string, args: readonly string[] = []): Promise<Server> {
-  return started(fork(join(HERE, file), args, { execPath: node, stdio: ['ignore', 'ignore', 'inherit', 'ipc'] }))
+const PROBE = ['--import', join(HERE, 'probe.ts')]
+
+export async function startScript(file: string, args: readonly string[] = [], { probe = false } = {}): Promise<Server> {
+  const execArgv = probe ? PROBE : []
+  return started(fork(join(HERE, file), args, { execPath: node, execArgv, stdio: ['ignore', 'ignore', 'inherit', 'ipc'] }))
 }
 
 /**
@@ -80,7 +87,9 @@ export async function startGateway(
     allowPlaintextSecrets: true,
     ...adapter,
   }
-  const callers = open ? [] : [{ name: 'bench', keys: [KEY], may: [{ adapter: 'bench' }] }, ...(further.callers ?? [])]
+  const callers = open
+    ? []
+    : [{ name: 'bench', keys: [KEY], may: [{ adapter: 'bench' }], ...further.caller }, ...(further.callers ?? [])]
   // JSON is YAML.
   const settings = {
     listen: { port: 0 },
@@ -95,12 +104,12 @@ export async function startGateway(
   writeFileSync(config, JSON.stringify(settings))
   const secret = ['--scheme', 'bearer', '--origin', upstream, '--caller', '*', '--config', config, '--values', values]
   await run(node, [MAIN, 'secrets', 'set', 'bench-token', ...secret])
-  const preload = redis === undefined ? [] : ['--import', join(HERE, 'count-decryptions.ts')]
-  if (further.profileTo) preload.push('--cpu-prof', '--cpu-prof-interval', '500', '--cpu-prof-dir', further.profileTo)
+  const flags = further.probe ? [...PROBE] : []
+  if (further.profileTo) flags.push('--cpu-prof', '--cpu-prof-interval', '500', '--cpu-prof-dir', further.profileTo)
   return started(
     fork(MAIN, ['--config', config, '--workers', `${workers}`], {
       execPath: node,
-      execArgv: preload,
+      execArgv: flags,
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     }),
   )
@@ -118,14 +127,14 @@ function started(child: ChildProcess): Promise<Server> {
       const { port } = message as { port: number }
       const url = `http://127.0.0.1:${port}`
       const startMs = performance.now() - from
-      resolve({ pid: child.pid ?? 0, url, startMs, stop: () => void child.kill(), decryptions: () => decryptionsOf(child) })
+      resolve({ pid: child.pid ?? 0, url, startMs, stop: () => void child.kill(), probe: () => probed(child) })
     })
   })
 }
 
-async function decryptionsOf(child: ChildProcess): Promise<number> {
+async function probed(child: ChildProcess): Promise<Probed> {
   const answered = once(child, 'message')
-  child.send('decryptions')
+  child.send('probe')
   const [answer] = await answered
-  return (answer as { decryptions: number }).decryptions
+  return answer as Probed
 }
