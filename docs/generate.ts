@@ -1,6 +1,7 @@
 // `npm run docs`: writes every page and schema that follows from a table in the code. A test holds the files against it.
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import wabt from 'wabt'
 import { DASHBOARDS, grafanaJson } from '../deploy/observability/dashboards.ts'
 import { buildConfigDocs, buildConfigSchema } from '../src/config/publish.ts'
 import type { Scheme } from '../src/credentials/scheme.ts'
@@ -49,6 +50,18 @@ function observability(): [path: string, content: string][] {
   ]
 }
 
+const { parseWat } = await wabt()
+
+function scanWasm(): string {
+  const module = parseWat('scan.wat', readFileSync(join(ROOT, 'src/json/scan.wat'), 'latin1'), { simd: true })
+  const code = Buffer.from(module.toBinary({}).buffer).toString('base64')
+  const lines = code.match(/.{1,120}/g) ?? []
+  return `// Generated from scan.wat; \`npm run docs\` writes it anew. Base64, since this room reads no files.
+export const SCAN_WASM =
+${lines.map((line) => `  '${line}'`).join(' +\n')}
+`
+}
+
 /** The page with what stands between its marks written anew. */
 function credentialsDocs(page: string): string {
   const schemes = Object.values(SCHEMES)
@@ -77,6 +90,7 @@ export function generate(): Map<string, string> {
     ['docs/errors.md', errorsDocs()],
     ['docs/metrics.md', buildMetricsDocs()],
     ['docs/performance.md', performanceDocs(readFileSync(join(ROOT, 'docs/performance.md'), 'utf8'))],
+    ['src/json/scan-wasm.ts', scanWasm()],
     ...observability(),
   ])
 }

@@ -1,5 +1,6 @@
 // The only place that constructs and joins things: configuration in, a running gateway out.
 import { randomBytes } from 'node:crypto'
+import { setImmediate as immediate } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
 import { createAdapterPool } from './adapters/adapter-pool.ts'
 import { createBreakerFleet } from './adapters/breaker-fleet.ts'
@@ -229,6 +230,7 @@ export function createApp(config: Config, { log, clock = systemClock, reload, tr
     meter: metrics,
     log,
     tracer,
+    nextTurn: () => immediate(),
     makeBoundary: () => randomBytes(16).toString('hex'),
     isGlobalUnicast,
   })

@@ -4,7 +4,7 @@ import { parseDescriptor } from './descriptor/parse-descriptor.ts'
 import { type BuiltEnvelope, buildEnvelope, type Outcome } from './envelope/build-envelope.ts'
 import { buildFailure } from './envelope/failure-view.ts'
 import { buildPlanView } from './envelope/plan-view.ts'
-import { readBody } from './envelope/read-body.ts'
+import { readBody, readLargeBody } from './envelope/read-body.ts'
 import { recordBody } from './envelope/recorded-body.ts'
 import { GatewayError } from './errors/gateway-error.ts'
 import type { CallContext } from './model/call-context.ts'
@@ -54,6 +54,8 @@ export interface GatewayPorts {
   readonly log: Logger & CallLog
   /** null or absent: calls are not traced. */
   readonly tracer?: CallTracer | null
+  /** Lets the event loop go round once. */
+  readonly nextTurn: () => Promise<void>
   /** Random text for a multipart boundary. */
   readonly makeBoundary: () => string
   readonly isGlobalUnicast: (address: string) => boolean
@@ -82,6 +84,9 @@ interface Opened {
 
 /** RFC 9110 §9.2.2: repeating such a call is safe even if its first try arrived. */
 const IDEMPOTENT: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE'])
+
+/** From here on, reading a body takes so long that others should have their turn between. */
+const LARGE_BODY = 512 * 1024
 
 export function createGateway(ports: GatewayPorts): Gateway {
   const { clock, sessions, quotas, audit, meter, log } = ports
@@ -199,10 +204,9 @@ export function createGateway(ports: GatewayPorts): Gateway {
       })
       context.cancellation.throwIfCancelled()
       const response = await ports.dispatch(request, context)
-      return {
-        response,
-        ...readBody(response, { decode: descriptor.decode, encoding: descriptor.encoding, url: context.trail.url }),
-      }
+      const wishes = { decode: descriptor.decode, encoding: descriptor.encoding, url: context.trail.url }
+      if (response.body.length < LARGE_BODY) return { response, ...readBody(response, wishes) }
+      return { response, ...(await readLargeBody(response, wishes, ports.nextTurn)) }
     } catch (thrown) {
       return { error: asGatewayError(thrown, course.incoming) }
     } finally {

@@ -1,7 +1,7 @@
 // A decoded body as the envelope will show it: the upstream's own JSON text, text, or base64. contract: "Bodies".
 // Content-encodings were undone by the transport.
 import { GatewayError } from '../errors/gateway-error.ts'
-import { checkJson } from '../json/scan-json.ts'
+import { isJson, isJsonInTurns } from '../json/check-json.ts'
 import type { Decode } from '../model/descriptor.ts'
 import { headerValue, type UpstreamResponse } from '../model/upstream-response.ts'
 import { decodeText, isUtf8Charset, withoutBom } from './charset.ts'
@@ -31,24 +31,61 @@ export interface BodyWishes {
   readonly jsonDepth?: number
 }
 
+interface Reading {
+  readonly media: MediaType
+  readonly declared: string | null
+  /** In UTF-8 what is shown as JSON if it is that; null: nothing is. */
+  readonly candidate: Buffer | null
+}
+
 const NOTHING: BodyView = { kind: 'none' }
 const DEFAULT_DEPTH = 64
 
 export function readBody(response: UpstreamResponse, wishes: BodyWishes): ReadBody {
+  const unread = withoutReading(response, wishes)
+  if (unread !== null) return unread
+  const reading = readingOf(response, wishes)
+  const { candidate } = reading
+  return shown(response, wishes, reading, candidate !== null && isJson(candidate, wishes.jsonDepth ?? DEFAULT_DEPTH))
+}
+
+/** The same of a large body, which is checked as JSON in parts: `nextTurn` is waited for between them. */
+export async function readLargeBody(
+  response: UpstreamResponse,
+  wishes: BodyWishes,
+  nextTurn: () => Promise<void>,
+): Promise<ReadBody> {
+  const unread = withoutReading(response, wishes)
+  if (unread !== null) return unread
+  const reading = readingOf(response, wishes)
+  const { candidate } = reading
+  const isGood = candidate !== null && (await isJsonInTurns(candidate, wishes.jsonDepth ?? DEFAULT_DEPTH, nextTurn))
+  return shown(response, wishes, reading, isGood)
+}
+
+/** null: its type and charset matter. */
+function withoutReading(response: UpstreamResponse, wishes: BodyWishes): ReadBody | null {
   const { body } = response
   if (wishes.decode === 'none') return { body: NOTHING, error: null }
   if (body.length === 0) return { body: NOTHING, error: wishes.decode === 'json' ? notJson(response, wishes, 'is empty') : null }
-  if (wishes.decode === 'base64') return { body: { kind: 'base64', bytes: body }, error: null }
-  const media = parseMediaType(headerValue(response.rawHeaders, 'content-type'))
-  const declared = wishes.encoding ?? media.declared
-  if (wishes.decode === 'text') return { body: asText(body, declared, media), error: null }
-  if (wishes.decode === 'json' || media.kind === 'json') {
-    const json = jsonText(body, declared, wishes.jsonDepth ?? DEFAULT_DEPTH)
-    if (json !== null) return { body: { kind: 'json', encoding: declared ?? 'utf-8', bytes: json }, error: null }
-    const error = wishes.decode === 'json' ? notJson(response, wishes, 'is not JSON') : null
-    return { body: asText(body, declared, media), error }
-  }
-  return { body: media.kind === 'text' ? asText(body, declared, media) : { kind: 'base64', bytes: body }, error: null }
+  return wishes.decode === 'base64' ? { body: { kind: 'base64', bytes: body }, error: null } : null
+}
+
+function readingOf({ rawHeaders, body }: UpstreamResponse, { decode, encoding }: BodyWishes): Reading {
+  const media = parseMediaType(headerValue(rawHeaders, 'content-type'))
+  const declared = encoding ?? media.declared
+  const mayBeJson = decode === 'json' || (decode === 'auto' && media.kind === 'json')
+  return { media, declared, candidate: mayBeJson ? inUtf8(body, declared) : null }
+}
+
+function shown(response: UpstreamResponse, wishes: BodyWishes, reading: Reading, isGood: boolean): ReadBody {
+  const { body } = response
+  const { media, declared, candidate } = reading
+  if (isGood && candidate !== null)
+    return { body: { kind: 'json', encoding: declared ?? 'utf-8', bytes: candidate }, error: null }
+  const error = wishes.decode === 'json' ? notJson(response, wishes, 'is not JSON') : null
+  const isText = wishes.decode !== 'auto' || media.kind !== 'other'
+  return { body: isText ? asText(body, declared, media) : { kind: 'base64', bytes: body }, error }
 }
 
 function asText(body: Buffer, declared: string | null, media: MediaType): BodyView {
@@ -56,11 +93,10 @@ function asText(body: Buffer, declared: string | null, media: MediaType): BodyVi
   return { kind: 'text', encoding, text: decodeText(body, encoding) }
 }
 
-/** The body as JSON text in UTF-8 without a BOM, or null where it does not parse. The very bytes where they are that already. */
-function jsonText(body: Buffer, declared: string | null, maxDepth: number): Buffer | null {
+/** Without a BOM; null where a byte could not be read. The very bytes where they are so already. */
+function inUtf8(body: Buffer, declared: string | null): Buffer | null {
   const charset = declared ?? detectUnicode(body)
-  const text = isUtf8Charset(charset) ? withoutUtf8Bom(body) : transcode(body, charset)
-  return text !== null && checkJson(text, maxDepth).ok ? text : null
+  return isUtf8Charset(charset) ? withoutUtf8Bom(body) : transcode(body, charset)
 }
 
 function withoutUtf8Bom(body: Buffer): Buffer {

@@ -2,7 +2,8 @@
 // names, each number's own text, and one member's text as it stands. Linear in its input, bounded in depth, never throws.
 // What is wrong with text that is no JSON is said by scan-json.ts.
 import { isUtf8 } from 'node:buffer'
-import { checkJson, type JsonFault, skipJsonValue, skipNumber, skipSpace, skipString, skipWord } from './scan-json.ts'
+import { endOfJson } from './check-json.ts'
+import { checkJson, type JsonFault, skipNumber, skipSpace, skipString, skipWord } from './scan-json.ts'
 
 export interface JsonNumber {
   readonly kind: 'number'
@@ -84,7 +85,7 @@ export function splitJsonList(list: Buffer, maxDepth: number, most: number): Buf
   const items: Buffer[] = []
   let at = skipSpace(list, 1)
   while (at < list.length && list[at] !== 0x5d && items.length <= most) {
-    const end = skipJsonValue(list, at, maxDepth)
+    const end = endOfJson(list, at, maxDepth)
     if (end < 0) return null
     items.push(list.subarray(at, end))
     at = skipSpace(list, end)
@@ -177,7 +178,7 @@ function takeAfterSpace(cursor: Cursor, byte: number): boolean {
 
 function readRaw(cursor: Cursor): JsonRaw | undefined {
   const start = cursor.at
-  const end = skipJsonValue(cursor.bytes, start, cursor.options.maxDepth - 1)
+  const end = endOfJson(cursor.bytes, start, cursor.options.maxDepth - 1)
   if (end < 0) return undefined
   cursor.at = end
   return { kind: 'raw', bytes: cursor.bytes.subarray(start, end) }

@@ -1,6 +1,7 @@
 // One member of a JSON object given another value where it lies: all else stays byte for byte, numbers, order, white space and
-// repeated keys. Reading JSON is parse-json.ts, checking it scan-json.ts.
-import { checkJson, skipJsonValue, skipSpace, skipString } from './scan-json.ts'
+// repeated keys. Reading JSON is parse-json.ts, checking it check-json.ts.
+import { endOfJson, isJson } from './check-json.ts'
+import { skipSpace, skipString } from './scan-json.ts'
 
 export type MemberSetting =
   | { readonly ok: true; readonly bytes: Buffer }
@@ -24,7 +25,7 @@ const BACKSLASH = 0x5c
  * `maxDepth`: brackets that may be open at once.
  */
 export function setJsonMember(bytes: Buffer, steps: readonly string[], value: string, maxDepth: number): MemberSetting {
-  if (!checkJson(bytes, maxDepth).ok) return { ok: false, fault: 'is no JSON' }
+  if (!isJson(bytes, maxDepth)) return { ok: false, fault: 'is no JSON' }
   const start = skipSpace(bytes, 0)
   if (bytes[start] !== OPEN_OBJECT) return { ok: false, fault: 'is no JSON object' }
   const edits: Edit[] = []
@@ -56,7 +57,7 @@ function collect(setting: Setting, open: number, [name = '', ...rest]: readonly 
   while (bytes[at] !== CLOSE_OBJECT) {
     const nameEnd = skipString(bytes, at)
     const start = skipSpace(bytes, skipSpace(bytes, nameEnd) + 1)
-    const end = skipJsonValue(bytes, start, maxDepth)
+    const end = endOfJson(bytes, start, maxDepth)
     if (isNamed(bytes, at, nameEnd, name)) {
       isThere = true
       if (rest.length === 0) edits.push({ start, end, text: value })

@@ -140,6 +140,7 @@ function build(clock: FakeClock) {
       meter,
       log,
       quotas: createQuotas((_name, rate) => createTokenBucket(rate, clock)),
+      nextTurn: async () => {},
       makeBoundary: () => 'b',
       isGlobalUnicast: () => true,
     },

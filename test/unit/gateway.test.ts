@@ -28,6 +28,7 @@ function createWorld(dispatch: Dispatch) {
     },
     meter: aMeter(),
     log: { log: (...line) => void told.push(line), callLine: (line) => void told.push(line) },
+    nextTurn: async () => {},
     makeBoundary: () => 'b',
     isGlobalUnicast: () => true,
   })

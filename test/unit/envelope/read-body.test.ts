@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { type BodyView, readBody } from '../../../src/envelope/read-body.ts'
+import { type BodyView, readBody, readLargeBody } from '../../../src/envelope/read-body.ts'
 import type { Decode } from '../../../src/model/descriptor.ts'
 import { aResponse } from '../../support/builders.ts'
 
@@ -127,12 +127,14 @@ const CASES: Readonly<Record<string, Case>> = {
 }
 
 for (const [name, { type, body, decode = 'auto', encoding, is }] of Object.entries(CASES)) {
-  test(`body: ${name}`, () => {
+  test(`body: ${name}`, async () => {
     const rawHeaders = type === undefined ? [] : ['Content-Type', type]
     const wishes = { decode, url: 'https://api.example.com/', ...(encoding !== undefined && { encoding }) }
-    const read = readBody(aResponse({ rawHeaders, body: Buffer.from(body) }), wishes)
-    assert.equal(read.error, null)
-    assert.deepEqual(shown(read.body), is)
+    const response = aResponse({ rawHeaders, body: Buffer.from(body) })
+    for (const read of [readBody(response, wishes), await readLargeBody(response, wishes, async () => {})]) {
+      assert.equal(read.error, null)
+      assert.deepEqual(shown(read.body), is)
+    }
   })
 }
 
@@ -162,6 +164,17 @@ for (const [name, body, words] of [
 test('the text of a body that decode json refuses is shown all the same', () => {
   const { body } = readBody(aResponse({ body: Buffer.from('oops') }), { decode: 'json', url: null })
   assert.deepEqual(body, { kind: 'text', encoding: 'utf-8', text: 'oops' })
+})
+
+test('a large body that is no JSON after all is shown as text, and refused where JSON is asked for', async () => {
+  const body = Buffer.from(`[${'1,'.repeat(1_000_000)}]`)
+  let turns = 0
+  const nextTurn = async (): Promise<void> => void turns++
+  const response = aResponse({ rawHeaders: ['content-type', JSON_TYPE], body })
+  const auto = await readLargeBody(response, { decode: 'auto', url: null }, nextTurn)
+  assert.deepEqual(auto, { body: { kind: 'text', encoding: 'utf-8', text: body.toString() }, error: null })
+  assert.equal((await readLargeBody(response, { decode: 'json', url: null }, nextTurn)).error?.type, 'InvalidJSONError')
+  assert.ok(turns >= 4)
 })
 
 test('UTF-8 JSON is not copied', () => {
