@@ -39,15 +39,17 @@ export interface FileAuditLog extends AuditLog {
 
 interface Batch {
   readonly entries: AuditEntry[]
-  /** Resolves with the number of its first record. */
-  readonly written: Promise<number>
-  readonly settle: (outcome: number | GatewayError) => void
+  readonly written: Promise<void>
+  /** null: it is written. */
+  readonly settle: (failure: GatewayError | null) => void
+  /** Number of its first record, once it is written. */
   first: number
 }
 
 /** Opens, or repairs and continues, the trail. Throws where the folder or today's file cannot be opened. */
 export function createAuditLog(options: AuditLogOptions): FileAuditLog {
   const { durability } = options
+  const waits = durability !== 'best-effort'
   const folder = join(options.dataDir, 'audit')
   mkdirSync(folder, { recursive: true, mode: 0o700 })
   adopt(folder, options.dataDir)
@@ -72,7 +74,7 @@ export function createAuditLog(options: AuditLogOptions): FileAuditLog {
 
   const succeed = (batch: Batch): void => {
     recover()
-    batch.settle(batch.first)
+    batch.settle(null)
   }
 
   const fail = (batch: Batch, error: unknown): void => {
@@ -95,25 +97,34 @@ export function createAuditLog(options: AuditLogOptions): FileAuditLog {
     }
   }
 
-  /** Answers the record's number; null: nobody waited for it to have one. */
-  const add = (entry: AuditEntry): Promise<number | null> => {
-    const waits = durability !== 'best-effort'
-    if (closed) return waits ? Promise.reject(cannotRecord(new Error('the gateway is stopping'))) : UNNUMBERED
+  /** null: nothing is recorded any more. */
+  const add = (entry: AuditEntry): Batch | null => {
+    if (closed) return null
     if (!pending) {
       pending = createBatch()
       setImmediate(flush)
     }
-    const { entries, written } = pending
-    const index = entries.push(entry) - 1
-    return waits ? written.then((first) => first + index) : UNNUMBERED
+    pending.entries.push(entry)
+    return pending
+  }
+
+  /** One promise for all records of a write. */
+  const safe = (batch: Batch | null): Promise<void> => {
+    if (!waits) return NOBODY_WAITS
+    return batch?.written ?? Promise.reject(cannotRecord(new Error('the gateway is stopping')))
   }
 
   return {
-    intent: (record) => add({ kind: 'intent', record }),
-    result: async (record) => void (await add({ kind: 'result', record })),
-    act: async (record) => void (await add({ kind: 'act', record })),
+    intent(record) {
+      const batch = add({ kind: 'intent', record })
+      const index = batch === null ? 0 : batch.entries.length - 1
+      const written = safe(batch)
+      return batch === null || !waits ? written.then(() => null) : written.then(() => batch.first + index)
+    },
+    result: (record) => safe(add({ kind: 'result', record })),
+    act: (record) => safe(add({ kind: 'act', record })),
     writable() {
-      if (!failing || durability === 'best-effort') return true
+      if (!failing || !waits) return true
       // Nobody sends calls to a gateway that is not ready, so that none of them would find the disk well again.
       try {
         chain.append([{ kind: 'note', note: 'records can be written again' }])
@@ -141,7 +152,7 @@ export function createAuditLog(options: AuditLogOptions): FileAuditLog {
   }
 }
 
-const UNNUMBERED: Promise<null> = Promise.resolve(null)
+const NOBODY_WAITS: Promise<void> = Promise.resolve()
 
 const MAX_WRITERS = 99
 
@@ -178,12 +189,12 @@ function createGroupCommit(): {
 }
 
 function createBatch(): Batch {
-  const { promise, resolve, reject } = Promise.withResolvers<number>()
+  const { promise, resolve, reject } = Promise.withResolvers<void>()
   promise.catch(() => {}) // in best-effort nobody listens
   return {
     entries: [],
     written: promise,
-    settle: (outcome) => (typeof outcome === 'number' ? resolve(outcome) : reject(outcome)),
+    settle: (failure) => (failure === null ? resolve() : reject(failure)),
     first: 0,
   }
 }
