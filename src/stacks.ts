@@ -12,7 +12,7 @@ import { traceContext } from './layers/trace-context.ts'
 import type { AdapterPolicy } from './model/adapter-policy.ts'
 import type { BreakerFleet } from './model/breaker-fleet.ts'
 import type { CooldownFleet } from './model/cooldown-fleet.ts'
-import type { Layer } from './model/dispatch.ts'
+import { type Layer, openGate } from './model/dispatch.ts'
 import type { Clock, Logger, Meter } from './model/ports.ts'
 import { adapterStack } from './pipeline.ts'
 import { type Amplification, createAmplification } from './policy/amplification.ts'
@@ -49,8 +49,6 @@ export function buildShared({ retry: { budget } }: AdapterPolicy, clock: Clock):
   return { budget: budget === null ? null : createRetryBudget(budget, clock), amplification: createAmplification(clock) }
 }
 
-const passThrough: Layer = (next) => next
-
 /** One adapter, one origin: its slots, its breaker, its bucket, its connections. */
 export function buildStack(
   adapter: AdapterPolicy,
@@ -73,12 +71,12 @@ export function buildStack(
   })
   const stacked = adapterStack({
     retry: retry({ budget, amplification, breaker }, { clock, random: Math.random, asked, meter: metrics, log }),
-    cooldown: cooldown.layer,
-    rateLimit: rate.layer,
+    cooldown: cooldown.gate,
+    rateLimit: rate.gate,
     breakerDoor: breaker?.door ?? createForcedDoor(forcedPorts),
     bulkhead: bulkhead(slots, { clock }),
     cooldownDoor: cooldown.door,
-    breaker: breaker?.layer ?? passThrough,
+    breaker: breaker?.gate ?? openGate,
     traceContext,
     timeLeft: timeLeft(adapter.timeoutHeader, { clock }),
     credentials: ports.credentials,

@@ -8,7 +8,7 @@ import type { BreakerPolicy } from '../model/adapter-policy.ts'
 import type { BreakerFleet } from '../model/breaker-fleet.ts'
 import type { Override } from '../model/breaker-override.ts'
 import type { CallContext } from '../model/call-context.ts'
-import type { Layer } from '../model/dispatch.ts'
+import type { Ended, Gate } from '../model/dispatch.ts'
 import type { BreakerState } from '../model/envelope.ts'
 import type { Clock, Logger, Meter } from '../model/ports.ts'
 import { type Health, healthOfError, healthOfStatus } from '../policy/classify.ts'
@@ -23,9 +23,9 @@ export interface Breaker {
    */
   keepPlace(context: CallContext, inMs: number): boolean
   /** Refuses before anybody queues; admits nobody yet. */
-  readonly door: Layer
+  readonly door: Gate
   /** Admits, judges and counts. */
-  readonly layer: Layer
+  readonly gate: Gate
   /** Whether the breaker itself has tripped, whatever stands over it. */
   tripped(): boolean
   /** Frees its timers; what is still in flight passes uncounted. */
@@ -85,15 +85,15 @@ const STRICTLY_GREATER = 1 - 1e-9
 /** How soon to come back where nobody knows: while all probes are out, or forced open until lifted. */
 const PATIENCE_MS = 1000
 const FAILED = new Error('a failure was counted')
-const SUCCEEDED = Promise.resolve()
 
 /** Only counts: the call itself has already ended. A synchronous throw makes opossum move before `fire` returns. */
-function report(succeeded: boolean): Promise<void> {
-  if (!succeeded) throw FAILED
-  return SUCCEEDED
+function reportFailure(): never {
+  throw FAILED
 }
 
 const ignore = (): void => {}
+
+type Circuit = CircuitBreaker<[], never>
 
 /** What a call was admitted under. */
 interface Ticket {
@@ -105,7 +105,7 @@ const UNCOUNTED: Ticket = { epoch: -1, probe: false }
 
 export function createBreaker(policy: BreakerPolicy, ports: BreakerPorts): Breaker {
   const { clock, forced } = ports
-  const circuit = new CircuitBreaker(report, {
+  const circuit: Circuit = new CircuitBreaker(reportFailure, {
     name: ports.origin,
     timeout: false,
     errorThresholdPercentage: policy.errorRate * 100 * STRICTLY_GREATER,
@@ -194,7 +194,8 @@ export function createBreaker(policy: BreakerPolicy, ports: BreakerPorts): Break
     if (ticket.epoch !== counting.epoch || circuit.isShutdown) return
     if (ticket.probe && circuit.halfOpen) settleProbe(health)
     else if (!ticket.probe && circuit.closed && health !== 'neutral' && forced() === null) {
-      circuit.fire(health === 'success').catch(ignore)
+      if (health === 'success') countSuccess(circuit)
+      else circuit.fire().catch(ignore)
       if (circuit.opened) trippedHere = true
     }
   }
@@ -210,32 +211,23 @@ export function createBreaker(policy: BreakerPolicy, ports: BreakerPorts): Break
     }
   }
 
-  const door: Layer = (next) => (request, context) => {
+  const door: Gate = (_request, context) => {
     const forMs = refusalMs()
-    if (forMs === 0 && (ramp === null || forced() !== null || placed.delete(context) || ramp.admits(0)))
-      return next(request, context)
+    if (forMs === 0 && (ramp === null || forced() !== null || placed.delete(context) || ramp.admits(0))) return null
     context.trail.breaker = state()
-    return Promise.reject(forMs === 0 ? notYet(ports) : refusal(context.trail.breaker, forMs, ports))
+    throw forMs === 0 ? notYet(ports) : refusal(context.trail.breaker, forMs, ports)
   }
 
-  const layer: Layer = (next) => async (request, context) => {
+  const gate: Gate = (_request, { trail }) => {
     const forMs = refusalMs() // it may have opened while the call stood in the queue
-    context.trail.breaker = state()
-    if (forMs > 0) throw refusal(context.trail.breaker, forMs, ports)
+    trail.breaker = state()
+    if (forMs > 0) throw refusal(trail.breaker, forMs, ports)
     const ticket = admit()
     const from = policy.slowMs === null ? 0 : clock.now()
-    let health: Health = 'neutral'
-    try {
-      const response = await next(request, context)
-      health = healthOfStatus(response.status, policy.statuses)
-      if (health === 'success' && policy.slowMs !== null && clock.now() - from >= policy.slowMs) health = 'failure'
-      return response
-    } catch (error) {
-      if (error instanceof GatewayError) health = healthOfError(error, policy.statuses)
-      throw error
-    } finally {
-      settle(ticket, health)
-      context.trail.breaker = state()
+    return (ended) => {
+      const isSlow = policy.slowMs !== null && clock.now() - from >= policy.slowMs
+      settle(ticket, healthOf(ended, isSlow, policy))
+      trail.breaker = state()
     }
   }
 
@@ -249,12 +241,25 @@ export function createBreaker(policy: BreakerPolicy, ports: BreakerPorts): Break
       return true
     },
     door,
-    layer,
+    gate,
     tripped: () => circuit.opened,
     shutdown() {
       seat.leave()
       circuit.shutdown()
     },
+  }
+}
+
+function healthOf(ended: Ended, isSlow: boolean, { statuses }: BreakerPolicy): Health {
+  switch (ended.kind) {
+    case 'answer': {
+      const health = healthOfStatus(ended.response.status, statuses)
+      return health === 'success' && isSlow ? 'failure' : health
+    }
+    case 'failure':
+      return ended.error instanceof GatewayError ? healthOfError(ended.error, statuses) : 'neutral'
+    case 'turned back':
+      return 'neutral'
   }
 }
 
@@ -292,12 +297,18 @@ function notYet({ adapter, origin }: ForcedPorts): GatewayError {
   )
 }
 
-function ownState(circuit: CircuitBreaker<[boolean], void>): BreakerState {
+/** What `fire` would count in a closed breaker, where a success moves nothing: without the promises that it makes. */
+function countSuccess(circuit: Circuit): void {
+  circuit.emit('fire')
+  circuit.emit('success')
+}
+
+function ownState(circuit: Circuit): BreakerState {
   return circuit.opened ? 'open' : circuit.halfOpen ? 'half-open' : 'closed'
 }
 
 /** A breaker that closes starts afresh: opossum alone would still hold the failures that opened it against the host. */
-function clearWindow(circuit: CircuitBreaker<[boolean], void>): void {
+function clearWindow(circuit: Circuit): void {
   for (const bucket of circuit.status.window) {
     bucket.fires = 0
     bucket.failures = 0
@@ -311,11 +322,11 @@ function announce(from: BreakerState, to: BreakerState, { adapter, origin, meter
 }
 
 /** For an adapter without a breaker: an operator can still shut it. */
-export function createForcedDoor(ports: ForcedPorts): Layer {
-  return (next) => (request, context) => {
-    if (ports.forced()?.state !== 'open') return next(request, context)
-    context.trail.breaker = 'open'
-    return Promise.reject(refusal('open', forcedMs(ports) ?? PATIENCE_MS, ports))
+export function createForcedDoor(ports: ForcedPorts): Gate {
+  return (_request, { trail }) => {
+    if (ports.forced()?.state !== 'open') return null
+    trail.breaker = 'open'
+    throw refusal('open', forcedMs(ports) ?? PATIENCE_MS, ports)
   }
 }
 

@@ -2,7 +2,7 @@
 // compartment, not the ship.
 import { GatewayError } from '../errors/gateway-error.ts'
 import type { CallContext } from '../model/call-context.ts'
-import type { Layer } from '../model/dispatch.ts'
+import type { Gate } from '../model/dispatch.ts'
 import type { HopRequest } from '../model/hop.ts'
 import type { Clock } from '../model/ports.ts'
 import type { Slots } from '../policy/slots.ts'
@@ -10,20 +10,13 @@ import type { Slots } from '../policy/slots.ts'
 /** How long a refused caller is told to stay away. Nobody knows when a slot will be free; a second is polite to both sides. */
 const COME_BACK_MS = 1000
 
-export function bulkhead(slots: Slots, ports: { readonly clock: Clock }): Layer {
-  return (next) => async (request, context) => {
-    if (!slots.tryTake()) {
-      if (request.plan.adapter.limits.mode === 'observe') {
-        context.trail.observe('bulkhead', taken(request), 'wait or be refused')
-        return next(request, context)
-      }
-      await queueUp(slots, request, context, ports.clock)
-    }
-    try {
-      return await next(request, context)
-    } finally {
-      slots.release()
-    }
+export function bulkhead(slots: Slots, { clock }: { readonly clock: Clock }): Gate {
+  const release = (): void => slots.release()
+  return (request, context) => {
+    if (slots.tryTake()) return release
+    if (request.plan.adapter.limits.mode === 'enforce') return queueUp(slots, request, context, clock).then(() => release)
+    context.trail.observe('bulkhead', taken(request), 'wait or be refused')
+    return null
   }
 }
 

@@ -4,7 +4,7 @@ import { GatewayError } from '../errors/gateway-error.ts'
 import type { AdapterPolicy } from '../model/adapter-policy.ts'
 import type { CallContext } from '../model/call-context.ts'
 import type { CooldownFleet } from '../model/cooldown-fleet.ts'
-import type { Layer } from '../model/dispatch.ts'
+import { type Gate, type Leave, openGate } from '../model/dispatch.ts'
 import type { HopRequest } from '../model/hop.ts'
 import type { Clock, Logger, Meter, Random } from '../model/ports.ts'
 import { wait } from '../model/wait.ts'
@@ -14,9 +14,9 @@ import { credentialKey, credentialName, mayBeTold } from '../policy/credential-i
 
 export interface Cooldown {
   /** Waits. */
-  readonly layer: Layer
+  readonly gate: Gate
   /** Below the queues: sends back to wait, and learns from answers. */
-  readonly door: Layer
+  readonly door: Gate
   /** As AdapterSample.cooldownMs. */
   longestMs(): number
   /** Nothing of other replicas is heard any more. */
@@ -41,22 +41,17 @@ const SPREAD_MAX_MS = 1000
 /** In place of a header's name. */
 const TOLD_ANOTHER = 'a wait to another replica'
 
-const passThrough: Layer = (next) => next
-
 /** One of an adapter and origin. */
 export function createCooldown(adapter: AdapterPolicy, origin: string, ports: CooldownPorts): Cooldown {
   const { limits, retry } = adapter
   if (!limits.cooldown || !retry.respectRetryAfterHeader || retry.retryAfterMaxMs === 0)
-    return { layer: passThrough, door: passThrough, longestMs: () => 0, close() {} }
+    return { gate: openGate, door: openGate, longestMs: () => 0, close() {} }
   const { clock, random, meter, log } = ports
   const cooldowns = createCooldowns(clock)
   const seat = ports.fleet.join(adapter.name, origin, (key, until) => {
     // Whoever can write to the store holds nobody back for longer than an upstream could.
     cooldowns.begin(key, Math.min(until, clock.now() + retry.retryAfterMaxMs), TOLD_ANOTHER)
   })
-  /** Never seen outside: who meets it waits and comes again. */
-  const goBack = new GatewayError('RateLimited', 'held back by a 429')
-
   const learn = (request: HopRequest, { rawHeaders, keyOfPool }: { rawHeaders: readonly string[]; keyOfPool?: true }): void => {
     const asked = keyOfPool ? null : ports.asked.of(rawHeaders)
     if (asked === null || asked.ms === 0) return
@@ -71,11 +66,14 @@ export function createCooldown(adapter: AdapterPolicy, origin: string, ports: Co
     log.log('warn', 'held back by a 429', { ...fields, because: asked.because, afterMs: ms })
   }
 
-  const standBy = async (request: HopRequest, context: CallContext): Promise<void> => {
+  const standBy = async (request: HopRequest, context: CallContext): Promise<null> => {
     for (;;) {
       const held = cooldowns.none ? null : cooldowns.of(credentialKey(request))
-      if (held === null) return
-      if (limits.mode === 'observe') return context.trail.observe('cooldown', heldBecause(held, request), 'wait or be refused')
+      if (held === null) return null
+      if (limits.mode === 'observe') {
+        context.trail.observe('cooldown', heldBecause(held, request), 'wait or be refused')
+        return null
+      }
       const roomMs = context.deadline - clock.now() - held.leftMs
       if (limits.whenSpent === 'reject' || roomMs < 0) throw heldBack(held, request)
       const spreadMs = Math.min(held.leftMs * SPREAD, SPREAD_MAX_MS, roomMs)
@@ -83,30 +81,19 @@ export function createCooldown(adapter: AdapterPolicy, origin: string, ports: Co
     }
   }
 
+  const learnFrom: Leave = (ended, request) => {
+    if (ended.kind === 'answer' && ended.response.status === 429) learn(request, ended.response)
+    if (ended.kind !== 'failure' || !(ended.error instanceof GatewayError)) return
+    const { response } = ended.error
+    if (response?.status === 429) learn(request, response)
+  }
+
   return {
     longestMs: cooldowns.longestMs,
     close: seat.leave,
-    layer: (next) => async (request, context) => {
-      for (;;) {
-        if (!cooldowns.none) await standBy(request, context)
-        try {
-          return await next(request, context)
-        } catch (error) {
-          if (error !== goBack) throw error
-        }
-      }
-    },
-    door: (next) => async (request, context) => {
-      if (limits.mode === 'enforce' && !cooldowns.none && cooldowns.of(credentialKey(request)) !== null) throw goBack
-      try {
-        const response = await next(request, context)
-        if (response.status === 429) learn(request, response)
-        return response
-      } catch (error) {
-        if (error instanceof GatewayError && error.response?.status === 429) learn(request, error.response)
-        throw error
-      }
-    },
+    gate: (request, context) => (cooldowns.none ? null : standBy(request, context)),
+    door: (request) =>
+      limits.mode === 'enforce' && !cooldowns.none && cooldowns.of(credentialKey(request)) !== null ? 'again' : learnFrom,
   }
 }
 

@@ -3,7 +3,7 @@
 import { GatewayError } from '../errors/gateway-error.ts'
 import type { AdapterPolicy, Rate } from '../model/adapter-policy.ts'
 import type { CallContext } from '../model/call-context.ts'
-import type { Layer } from '../model/dispatch.ts'
+import { type Gate, openGate } from '../model/dispatch.ts'
 import type { HopRequest } from '../model/hop.ts'
 import type { Clock } from '../model/ports.ts'
 import { credentialKey, credentialName, mayBeTold } from '../policy/credential-identity.ts'
@@ -11,7 +11,7 @@ import { createHolders, type Holders, type Place } from '../policy/holders.ts'
 import { createTokenBucket, type OpenBucket, type TokenBucket } from '../policy/token-bucket.ts'
 
 export interface RateLimit {
-  readonly layer: Layer
+  readonly gate: Gate
   /** As AdapterSample.rateLeft. */
   left(): number | null
   close(): void
@@ -26,21 +26,18 @@ export interface RateLimitPorts {
 export function createRateLimit(adapter: AdapterPolicy, origin: string, ports: RateLimitPorts): RateLimit {
   const { rate, rateBy } = adapter.limits
   const name = `adapter ${adapter.name} ${origin}`
-  if (rate === null) return { layer: rateLimit(null, ports), left: () => null, close() {} }
+  if (rate === null) return { gate: rateLimit(null, ports), left: () => null, close() {} }
   if (rateBy !== 'origin') return limitEach({ name, rate, holderOf: HOLDERS[rateBy] }, ports)
   const bucket = ports.openBucket(name, rate)
-  return { layer: rateLimit(bucket, ports), left: bucket.left, close: bucket.close }
+  return { gate: rateLimit(bucket, ports), left: bucket.left, close: bucket.close }
 }
 
 /** `bucket` null: no limit, and no cost. */
-export function rateLimit(bucket: TokenBucket | null, { clock }: Pick<RateLimitPorts, 'clock'>): Layer {
-  if (bucket === null) return (next) => next
+export function rateLimit(bucket: TokenBucket | null, { clock }: Pick<RateLimitPorts, 'clock'>): Gate {
+  if (bucket === null) return openGate
   const line = createLine(bucket, clock)
   const queue: Queue = { line, whose: ofOrigin }
-  return (next) => async (request, context) => {
-    if (!line.tryEnter()) await takeTurn(queue, request, context, clock)
-    return next(request, context)
-  }
+  return (request, context) => (line.tryEnter() ? null : takeTurn(queue, request, context, clock))
 }
 
 /** With buckets of their own at once, of those told and of those not; beyond them all others share one. */
@@ -98,18 +95,17 @@ function limitEach(
   const untold = holders((_name, rate) => createTokenBucket(rate, clock))
 
   return {
-    layer: (next) => async (request, context) => {
+    gate: async (request, context) => {
       const { key, told: mayTell } = holderOf.holder(request, context)
       const room = mayTell ? told : untold
       const place = room.enter(key)
       try {
         const { line } = place.kept
-        if (!line.tryEnter())
-          await takeTurn({ line, whose: () => wordsFor(holderOf, place, request, context) }, request, context, clock)
+        const whose = (): string => wordsFor(holderOf, place, request, context)
+        return line.tryEnter() ? null : await takeTurn({ line, whose }, request, context, clock)
       } finally {
         room.leave(place)
       }
-      return next(request, context)
     },
     left: () => [...told.kept(), ...untold.kept()].reduce((least, { bucket }) => Math.min(least, bucket.left()), 1),
     close() {
@@ -133,14 +129,17 @@ interface Queue {
 const ofOrigin = ({ url }: HopRequest): string => url.origin
 
 /** After its `tryEnter` found none. */
-async function takeTurn(queue: Queue, request: HopRequest, context: CallContext, clock: Clock): Promise<void> {
+async function takeTurn(queue: Queue, request: HopRequest, context: CallContext, clock: Clock): Promise<null> {
   const { line } = queue
-  if (await line.askToEnter()) return
+  if (await line.askToEnter()) return null
   const turnMs = line.msUntilTurn()
-  if (request.plan.adapter.limits.mode === 'observe')
-    return context.trail.observe('rate', spent(turnMs, queue, request), 'wait or be refused')
+  if (request.plan.adapter.limits.mode === 'observe') {
+    context.trail.observe('rate', spent(turnMs, queue, request), 'wait or be refused')
+    return null
+  }
   refuseLateTurn(turnMs, queue, request, context, clock)
   await standInLine(queue, request, context, clock)
+  return null
 }
 
 interface Line {

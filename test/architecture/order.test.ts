@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import type { Layer } from '../../src/model/dispatch.ts'
+import type { Gate, Layer } from '../../src/model/dispatch.ts'
 import { adapterStack, callStack } from '../../src/pipeline.ts'
 import { aContext, aRequest, aResponse } from '../support/builders.ts'
 
@@ -26,6 +26,17 @@ function named<Name extends string>(names: readonly Name[], seen: string[]): Rec
   return Object.fromEntries(names.map((name) => [name, layer(name)])) as Record<Name, Layer>
 }
 
+/** The same of gates. */
+function namedGates<Name extends string>(names: readonly Name[], seen: string[]): Record<Name, Gate> {
+  const gate = (name: string): Gate => {
+    return () => {
+      seen.push(name)
+      return null
+    }
+  }
+  return Object.fromEntries(names.map((name) => [name, gate(name)])) as Record<Name, Gate>
+}
+
 test('the call stack runs in the documented order', async () => {
   const seen: string[] = []
   const layers = named(['idempotency', 'redirect', 'egress'], seen)
@@ -38,22 +49,9 @@ test('the call stack runs in the documented order', async () => {
 
 test('the adapter stack runs in the documented order', async () => {
   const seen: string[] = []
-  const layers = named(
-    [
-      'retry',
-      'cooldown',
-      'rateLimit',
-      'breakerDoor',
-      'bulkhead',
-      'cooldownDoor',
-      'breaker',
-      'traceContext',
-      'timeLeft',
-      'credentials',
-    ],
-    seen,
-  )
-  await adapterStack(layers)(async () => aResponse())(aRequest(), aContext())
+  const layers = named(['retry', 'traceContext', 'timeLeft', 'credentials'], seen)
+  const gates = namedGates(['cooldown', 'rateLimit', 'breakerDoor', 'bulkhead', 'cooldownDoor', 'breaker'], seen)
+  await adapterStack({ ...layers, ...gates })(async () => aResponse())(aRequest(), aContext())
   assert.deepEqual(
     seen,
     documented('adapter stack').filter((name) => name !== 'transport'),

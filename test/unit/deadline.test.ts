@@ -17,7 +17,7 @@ import { rateLimit } from '../../src/layers/rate-limit.ts'
 import { retry } from '../../src/layers/retry.ts'
 import { timeLeft } from '../../src/layers/time-left.ts'
 import { createCancellation } from '../../src/model/cancellation.ts'
-import type { Dispatch, Layer } from '../../src/model/dispatch.ts'
+import { type Dispatch, type Layer, openGate } from '../../src/model/dispatch.ts'
 import type { Secret } from '../../src/model/ports.ts'
 import { wait } from '../../src/model/wait.ts'
 import { adapterStack } from '../../src/pipeline.ts'
@@ -53,7 +53,6 @@ interface Call {
   readonly tries: readonly Try[]
 }
 
-const through: Layer = (next) => next
 const SECRET: Secret = { name: 'it', version: 1, scheme: 'bearer', values: { token: 't' }, origins: [], callers: [] }
 
 function build(clock: FakeClock) {
@@ -123,12 +122,12 @@ function build(clock: FakeClock) {
       { budget: null, amplification: createAmplification(clock), breaker: null },
       { log, clock, random: Math.random, asked, meter },
     ),
-    cooldown: cooldown.layer,
+    cooldown: cooldown.gate,
     rateLimit: rateLimit(createTokenBucket({ count: 1, perMs: 1000, burst: 1 }, clock), { clock }),
-    breakerDoor: through,
+    breakerDoor: openGate,
     bulkhead: bulkhead(slots, { clock }),
     cooldownDoor: cooldown.door,
-    breaker: through,
+    breaker: openGate,
     traceContext: script,
     timeLeft: timeLeft('x-left', { clock }),
     credentials: attach,

@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, mock, test } from 'node:test'
 import fc from 'fast-check'
 import { createBreakerFleet } from '../../../src/adapters/breaker-fleet.ts'
 import { type Breaker, createBreaker, createBreakerRotation } from '../../../src/layers/breaker.ts'
-import { stack } from '../../../src/model/dispatch.ts'
+import { gates } from '../../../src/model/dispatch.ts'
 import { isQuorum } from '../../../src/policy/quorum.ts'
 import { createMemoryBoard } from '../../support/breaker-board.ts'
 import { aContext, aMeter, anAdapter, aRequest, aResponse } from '../../support/builders.ts'
@@ -42,7 +42,7 @@ function build(count: number) {
           reached = true
           return aResponse({ status })
         }
-        await stack(breaker.door, breaker.layer)(end)(aRequest(), aContext()).catch(() => {})
+        await gates(breaker.door, breaker.gate)(end)(aRequest(), aContext()).catch(() => {})
         return reached
       },
       stop() {

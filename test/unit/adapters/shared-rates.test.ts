@@ -4,6 +4,7 @@ import fc from 'fast-check'
 import { createSharedRates, LEASE_MS } from '../../../src/adapters/shared-rates.ts'
 import { rateLimit } from '../../../src/layers/rate-limit.ts'
 import type { Rate } from '../../../src/model/adapter-policy.ts'
+import { gates } from '../../../src/model/dispatch.ts'
 import type { RateRequest, RateStore } from '../../../src/model/ports.ts'
 import type { TokenBucket } from '../../../src/policy/token-bucket.ts'
 import { aContext, aRequest, aResponse } from '../../support/builders.ts'
@@ -132,7 +133,7 @@ async function live(rate: Rate, fates: readonly Fate[], steps: readonly Step[]) 
   let asked = 0
   const fleet = setFleet(rate, 4, () => fates[asked++ % fates.length] ?? QUICK)
   const { clock, state, at } = fleet
-  const lines = fleet.replicas.map(({ bucket }) => rateLimit(bucket, { clock }))
+  const lines = fleet.replicas.map(({ bucket }) => gates(rateLimit(bucket, { clock })))
   const dead = new Set<number>()
   for (const { kind, replica: index, n } of steps) {
     if (kind === 'wait') await clock.advance(n)
@@ -272,7 +273,7 @@ describe('an empty bucket', () => {
     const { clock, replicas } = setFleet(perSecond(20, 1), 2)
     const served = [0, 0]
     for (const [index, { bucket }] of replicas.entries()) {
-      const enter = rateLimit(bucket, { clock })(async () => {
+      const enter = gates(rateLimit(bucket, { clock }))(async () => {
         served[index] = (served[index] ?? 0) + 1
         return aResponse()
       })

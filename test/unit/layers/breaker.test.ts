@@ -5,7 +5,7 @@ import { createBreakerFleet } from '../../../src/adapters/breaker-fleet.ts'
 import { GatewayError } from '../../../src/errors/gateway-error.ts'
 import { type Breaker, createBreaker, createBreakerRotation, createForcedDoor } from '../../../src/layers/breaker.ts'
 import type { BreakerPolicy } from '../../../src/model/adapter-policy.ts'
-import { stack } from '../../../src/model/dispatch.ts'
+import { gates } from '../../../src/model/dispatch.ts'
 import type { LogLevel } from '../../../src/model/ports.ts'
 import { createOverrides } from '../../../src/policy/overrides.ts'
 import { aContext, aMeter, aRequest, aResponse } from '../../support/builders.ts'
@@ -56,7 +56,7 @@ function build(over: Partial<BreakerPolicy> = {}) {
   const call = (line: ScriptLine) => {
     const context = aContext()
     const upstream = scripted(line)
-    return { context, upstream, result: watch(stack(breaker.door, breaker.layer)(upstream.dispatch)(aRequest(), context)) }
+    return { context, upstream, result: watch(gates(breaker.door, breaker.gate)(upstream.dispatch)(aRequest(), context)) }
   }
   const run = async (...outcomes: readonly ScriptLine[]) => {
     for (const line of outcomes) call(line)
@@ -155,7 +155,7 @@ test('a call that passed the door before it opened is refused when its slot come
   const queue = new Promise<void>((resolve) => {
     enter = resolve
   })
-  const dispatch = stack(breaker.door, (next) => (request, context) => queue.then(() => next(request, context)), breaker.layer)
+  const dispatch = gates(breaker.door, () => queue.then(() => null), breaker.gate)
   const result = watch(dispatch(upstream.dispatch)(aRequest(), aContext()))
   await run(BAD, BAD, BAD, BAD)
   enter()
@@ -367,7 +367,7 @@ test('an adapter without a breaker can be forced open too', async () => {
   const overrides = createOverrides(clock)
   const forced = overrides.over('example', 'https://api.example.com')
   const door = createForcedDoor({ clock, adapter: 'example', origin: 'https://api.example.com', forced })
-  const call = () => watch(door(scripted(GOOD).dispatch)(aRequest(), aContext()))
+  const call = () => watch(gates(door)(scripted(GOOD).dispatch)(aRequest(), aContext()))
   overrides.set(
     { adapter: 'example', origin: null },
     { state: 'open', by: 'ops', reason: 'maintenance', since: clock.date(), until: clock.date() + 1000 },

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { GatewayError } from '../../../src/errors/gateway-error.ts'
 import { bulkhead } from '../../../src/layers/bulkhead.ts'
+import { gates } from '../../../src/model/dispatch.ts'
 import { createSlots } from '../../../src/policy/slots.ts'
 import { aContext, aRequest, aResponse } from '../../support/builders.ts'
 import { createFakeClock } from '../../support/fake-clock.ts'
@@ -12,7 +13,7 @@ function compartment(concurrency: number, queue: number) {
   const slots = createSlots({ concurrency, queue })
   const upstream = held()
   const script = scripted(upstream.line)
-  const dispatch = bulkhead(slots, { clock })(script.dispatch)
+  const dispatch = gates(bulkhead(slots, { clock }))(script.dispatch)
   const call = () => {
     const context = aContext()
     return { context, result: watch(dispatch(aRequest(), context)) }
@@ -115,7 +116,7 @@ test('one who comes already cancelled does not stay in the queue', async () => {
   call()
   const context = aContext()
   context.cancellation.cancel(new GatewayError('Cancelled', 'gone'))
-  const result = watch(bulkhead(slots, { clock })(scripted(aResponse()).dispatch)(aRequest(), context))
+  const result = watch(gates(bulkhead(slots, { clock }))(scripted(aResponse()).dispatch)(aRequest(), context))
   await clock.advance(0)
   assert.deepEqual([result.done, slots.queued], [true, 0])
 })

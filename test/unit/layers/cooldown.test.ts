@@ -5,6 +5,7 @@ import { createCooldownFleet } from '../../../src/adapters/cooldown-fleet.ts'
 import { GatewayError } from '../../../src/errors/gateway-error.ts'
 import { createCooldown } from '../../../src/layers/cooldown.ts'
 import type { LimitsPolicy } from '../../../src/model/adapter-policy.ts'
+import { gates } from '../../../src/model/dispatch.ts'
 import type { HopPlan, HopRequest } from '../../../src/model/hop.ts'
 import type { CooldownBoard } from '../../../src/model/ports.ts'
 import { createAskedInstants } from '../../../src/policy/asked-instants.ts'
@@ -40,7 +41,7 @@ function build(
     log: { log: (...line) => void logged.push(line) },
   })
   const upstream = scripted(...lines)
-  const dispatch = cooldown.layer(cooldown.door(upstream.dispatch))
+  const dispatch = gates(cooldown.gate, cooldown.door)(upstream.dispatch)
   const call = (
     credential = stored('token'),
     { deadline = 60_000, ...over }: Partial<HopRequest> & { deadline?: number } = {},
@@ -210,15 +211,16 @@ test('whatever comes: nothing is sent under a credential while it is held back, 
       const calls = []
       for (const { key, answer, takesMs, thenMs } of steps) {
         let asked = 0
-        const dispatch = cooldown.layer(
-          cooldown.door(async () => {
-            assert.ok(clock.now() + 3 >= (freeAt.get(key) ?? 0), 'sent while held back')
-            await new Promise<void>((resolve) => clock.after(takesMs, resolve))
-            if (answer === 0 || asked++ > 0) return aResponse()
-            freeAt.set(key, Math.max(freeAt.get(key) ?? 0, clock.now() + answer * 1000))
-            return limited(`${answer}`)
-          }),
-        )
+        const dispatch = gates(
+          cooldown.gate,
+          cooldown.door,
+        )(async () => {
+          assert.ok(clock.now() + 3 >= (freeAt.get(key) ?? 0), 'sent while held back')
+          await new Promise<void>((resolve) => clock.after(takesMs, resolve))
+          if (answer === 0 || asked++ > 0) return aResponse()
+          freeAt.set(key, Math.max(freeAt.get(key) ?? 0, clock.now() + answer * 1000))
+          return limited(`${answer}`)
+        })
         const context = aContext({ deadline: Number.POSITIVE_INFINITY })
         calls.push(watch(dispatch(aRequest({ plan: aPlan({ adapter, credential: stored(key) }) }), context)))
         await clock.advance(thenMs)

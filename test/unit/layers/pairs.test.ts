@@ -9,7 +9,7 @@ import { bulkhead } from '../../../src/layers/bulkhead.ts'
 import { createCooldown } from '../../../src/layers/cooldown.ts'
 import { retry } from '../../../src/layers/retry.ts'
 import type { BreakerPolicy, RetryPolicy } from '../../../src/model/adapter-policy.ts'
-import type { Layer } from '../../../src/model/dispatch.ts'
+import { type Layer, openGate } from '../../../src/model/dispatch.ts'
 import { adapterStack } from '../../../src/pipeline.ts'
 import { createAmplification } from '../../../src/policy/amplification.ts'
 import { createAskedInstants } from '../../../src/policy/asked-instants.ts'
@@ -65,12 +65,12 @@ function build(breakerPolicy: Partial<BreakerPolicy> = {}, rules: Partial<RetryP
       { budget: null, amplification: createAmplification(clock), breaker },
       { log: { log() {} }, clock, asked, meter, random: () => 0.5 },
     ),
-    cooldown: cooldown.layer,
-    rateLimit: through,
+    cooldown: cooldown.gate,
+    rateLimit: openGate,
     breakerDoor: breaker.door,
     bulkhead: bulkhead(slots, { clock }),
     cooldownDoor: cooldown.door,
-    breaker: breaker.layer,
+    breaker: breaker.gate,
     traceContext: through,
     timeLeft: through,
     credentials: through,
@@ -244,8 +244,10 @@ describe('retry and breaker: while it lets calls through step by step', () => {
       mock.timers.tick(ms)
       await built.clock.advance(ms)
     }
-    for (let times = 0; times < 2; times++) built.call(BAD, BAD)
+    built.call(BAD, BAD) // its second try opens the breaker
     await turn(0)
+    await turn(200)
+    assert.equal(built.breaker.state(), 'open')
     await turn(1000)
     built.call(GOOD)
     await turn(5000)

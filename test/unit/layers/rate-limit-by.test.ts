@@ -5,6 +5,7 @@ import fc from 'fast-check'
 import type { GatewayError } from '../../../src/errors/gateway-error.ts'
 import { createRateLimit } from '../../../src/layers/rate-limit.ts'
 import type { LimitsPolicy, Rate } from '../../../src/model/adapter-policy.ts'
+import { gates } from '../../../src/model/dispatch.ts'
 import type { CredentialChoice } from '../../../src/model/hop.ts'
 import { createTokenBucket } from '../../../src/policy/token-bucket.ts'
 import { aContext, anAdapter, aPlan, aRequest, aResponse } from '../../support/builders.ts'
@@ -27,7 +28,7 @@ function setLimit(rate: Rate, rateBy: LimitsPolicy['rateBy']) {
       return { ...createTokenBucket(rate, clock), close: () => void open.delete(name) }
     },
   })
-  const dispatch = limit.layer(async () => aResponse())
+  const dispatch = gates(limit.gate)(async () => aResponse())
   const call = async (caller: string, credential: CredentialChoice = { kind: 'none' }) => {
     const request = aRequest({ plan: aPlan({ adapter, credential }) })
     const result = watch(dispatch(request, aContext({ caller: { name: caller, ...CALLER } })))

@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { GatewayError } from '../../../src/errors/gateway-error.ts'
 import { rateLimit } from '../../../src/layers/rate-limit.ts'
+import { gates, openGate } from '../../../src/model/dispatch.ts'
 import { createTokenBucket } from '../../../src/policy/token-bucket.ts'
 import { aContext, aRequest, aResponse } from '../../support/builders.ts'
 import { createFakeClock } from '../../support/fake-clock.ts'
@@ -11,7 +12,9 @@ import { scripted, watch } from '../../support/scripted-dispatch.ts'
 function limited(perSecond: number, burst: number) {
   const clock = createFakeClock()
   const upstream = scripted(aResponse())
-  const dispatch = rateLimit(createTokenBucket({ count: perSecond, perMs: 1000, burst }, clock), { clock })(upstream.dispatch)
+  const dispatch = gates(rateLimit(createTokenBucket({ count: perSecond, perMs: 1000, burst }, clock), { clock }))(
+    upstream.dispatch,
+  )
   const call = (deadline = 30_000) => {
     const context = aContext({ deadline })
     return { context, result: watch(dispatch(aRequest(), context)) }
@@ -20,8 +23,7 @@ function limited(perSecond: number, burst: number) {
 }
 
 test('without a rate the layer is not there', () => {
-  const { dispatch } = scripted(aResponse())
-  assert.equal(rateLimit(null, { clock: createFakeClock() })(dispatch), dispatch)
+  assert.equal(rateLimit(null, { clock: createFakeClock() }), openGate)
 })
 
 test('within the rate nobody waits', async () => {
@@ -50,7 +52,9 @@ test('a newcomer does not take the token of those in line, even where its timer 
   let lateMs = 0
   const late = { ...clock, now: () => clock.now() + lateMs }
   const upstream = scripted(aResponse())
-  const dispatch = rateLimit(createTokenBucket({ count: 1, perMs: 1000, burst: 1 }, late), { clock: late })(upstream.dispatch)
+  const dispatch = gates(rateLimit(createTokenBucket({ count: 1, perMs: 1000, burst: 1 }, late), { clock: late }))(
+    upstream.dispatch,
+  )
   const [, inLine] = [watch(dispatch(aRequest(), aContext())), watch(dispatch(aRequest(), aContext()))]
   await clock.advance(500)
   lateMs = 700
@@ -107,7 +111,7 @@ test('the total clock that ends in the line says where the time went', async () 
 test('a try that fails gives no token back: it did cost the quota', async () => {
   const clock = createFakeClock()
   const upstream = scripted(new GatewayError('ReadTimeout', 'silent', { sent: 'maybe' }))
-  const dispatch = rateLimit(createTokenBucket({ count: 1, perMs: 1000, burst: 1 }, clock), { clock })(upstream.dispatch)
+  const dispatch = gates(rateLimit(createTokenBucket({ count: 1, perMs: 1000, burst: 1 }, clock), { clock }))(upstream.dispatch)
   watch(dispatch(aRequest(), aContext()))
   watch(dispatch(aRequest(), aContext()))
   await clock.advance(999)
@@ -125,7 +129,7 @@ test('whatever comes and goes, the quota holds, the order holds and nobody is fo
       const clock = createFakeClock()
       const sent: { at: number; id: number }[] = []
       const calls: { id: number; context: ReturnType<typeof aContext>; result: { done: boolean } }[] = []
-      const layer = rateLimit(createTokenBucket({ count: 4, perMs: 1000, burst }, clock), { clock })
+      const layer = gates(rateLimit(createTokenBucket({ count: 4, perMs: 1000, burst }, clock), { clock }))
       for (const { kind, n } of steps) {
         if (kind === 'wait') await clock.advance(n)
         else if (kind === 'leave') calls[n]?.context.cancellation.cancel(new GatewayError('Cancelled', 'gone'))

@@ -15,7 +15,7 @@ import { createKeyRing } from '../../../src/credentials/key-ring.ts'
 import { createKeyFollower } from '../../../src/credentials/sources/key-file.ts'
 import { parseKeys } from '../../../src/credentials/sources/key-source.ts'
 import { createBreaker, createBreakerRotation } from '../../../src/layers/breaker.ts'
-import { stack } from '../../../src/model/dispatch.ts'
+import { gates } from '../../../src/model/dispatch.ts'
 import { openEmbedded } from '../../../src/stores/embedded.ts'
 import { createRedisHealth } from '../../../src/stores/redis-health.ts'
 import { createLogger } from '../../../src/telemetry/logger.ts'
@@ -67,7 +67,7 @@ test('a breaker that opens and closes all the time', async (t) => {
   })
   const call = async (status: number): Promise<void> => {
     const { dispatch } = scripted(aResponse({ status }))
-    await stack(breaker.door, breaker.layer)(dispatch)(aRequest(), aContext())
+    await gates(breaker.door, breaker.gate)(dispatch)(aRequest(), aContext())
   }
   const flap = async (): Promise<void> => {
     await call(503)
