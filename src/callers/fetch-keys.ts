@@ -2,6 +2,7 @@
 // so that it is judged, limited and recorded like any other.
 import { randomUUID } from 'node:crypto'
 import { GatewayError } from '../errors/gateway-error.ts'
+import { bodyText } from '../model/answer-body.ts'
 import type { Caller } from '../model/caller.ts'
 import { type Cancellation, createCancellation } from '../model/cancellation.ts'
 import type { Gateway } from '../model/gateway-port.ts'
@@ -30,12 +31,12 @@ export function createKeyFetch(gateway: Pick<Gateway, 'call'>): { readonly fetch
       if (closed) return { because: 'the gateway is shutting down' }
       const cancellation = createCancellation()
       underWay.add(cancellation)
-      const { chunks } = await gateway.call({
+      const { body } = await gateway.call({
         ...{ entrance: 'token', requestId: `keys-${randomUUID()}`, traceparent: null, timeLeftMs: null },
         ...{ caller: KEY_CALLER, body: Buffer.from(JSON.stringify(descriptorOf(uri))), cancellation },
       })
       underWay.delete(cancellation)
-      return answerOf(JSON.parse(Buffer.concat(chunks).toString()))
+      return answerOf(JSON.parse(bodyText(body)))
     },
     close() {
       closed = true

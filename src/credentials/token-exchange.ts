@@ -2,6 +2,7 @@
 // URL, so that it is judged, limited and recorded like any other. What must hold because it carries a secret is checked here.
 import { GatewayError, type Sent } from '../errors/gateway-error.ts'
 import type { AdapterPolicy } from '../model/adapter-policy.ts'
+import { bodyText } from '../model/answer-body.ts'
 import type { Caller } from '../model/caller.ts'
 import { type Cancellation, createCancellation } from '../model/cancellation.ts'
 import type { Errand, TokenAnswer, TokenExchange, TokenRequest } from '../model/credential-scheme.ts'
@@ -43,7 +44,7 @@ export function createTokenExchange({ gateway, mountedOn, clock }: TokenExchange
     on: Parameters<TokenExchange>[1],
     cancellation: Cancellation,
   ): Promise<TokenAnswer> => {
-    const { chunks } = await gateway.call({
+    const { body } = await gateway.call({
       entrance: 'token',
       requestId: `${on.requestId}-token`,
       traceparent: null,
@@ -52,7 +53,7 @@ export function createTokenExchange({ gateway, mountedOn, clock }: TokenExchange
       body: Buffer.from(JSON.stringify(descriptorOf(request, on.credential))),
       cancellation,
     })
-    return answerOf(JSON.parse(Buffer.concat(chunks).toString()))
+    return answerOf(JSON.parse(bodyText(body)))
   }
   const cancelAll = (which: (request: UnderWay) => boolean): void => {
     const draining = new GatewayError('Draining', 'The gateway is shutting down.')

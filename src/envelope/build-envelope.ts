@@ -2,6 +2,7 @@
 // spliced in as its own bytes between two prepared pieces; it is never parsed and written again.
 import type { ErrorType } from '../errors/catalogue.ts'
 import type { GatewayError, PartialResponse, Sent } from '../errors/gateway-error.ts'
+import { type AnswerBody, byteText } from '../model/answer-body.ts'
 import type { Answer } from '../model/gateway-port.ts'
 import { greaterSent, type Trail } from '../model/trail.ts'
 import type { UpstreamResponse } from '../model/upstream-response.ts'
@@ -55,13 +56,13 @@ export function buildEnvelope(outcome: Outcome, facts: EnvelopeFacts): BuiltEnve
   const sent = error === null ? 'yes' : greaterSent(facts.trail.sent(), error.sent)
   const ok = error === null && head !== null && head.status < 400
   const source = sourceOf(error, facts.trail.attempts.length)
-  const body = outcome.body ?? NO_BODY
-  const chunks = splice(body, opening(ok, head, body, facts), closing(outcome, facts, sent, source))
+  const view = outcome.body ?? NO_BODY
+  const body = splice(view, opening(ok, head, view, facts), closing(outcome, facts, sent, source))
   return {
     status: error === null ? 200 : error.status,
     retryAfterSeconds: retryAfterSeconds(error),
-    chunks,
-    spent: facts.keepsResponse || !outcome.response ? NONE : spentOf(outcome.response, chunks),
+    body,
+    spent: facts.keepsResponse || !outcome.response ? NONE : spentOf(outcome.response, body),
     ok,
     upstreamStatus: head?.status ?? null,
     errorType: error?.type ?? null,
@@ -74,8 +75,9 @@ export function buildEnvelope(outcome: Outcome, facts: EnvelopeFacts): BuiltEnve
 const LARGE = 64 * 1024
 const NONE: readonly Uint8Array[] = []
 
-function spentOf({ body }: UpstreamResponse, chunks: readonly Uint8Array[]): readonly Uint8Array[] {
-  return body.length < LARGE ? NONE : [body, ...chunks]
+function spentOf({ body }: UpstreamResponse, written: AnswerBody): readonly Uint8Array[] {
+  if (body.length < LARGE) return NONE
+  return typeof written === 'string' ? [body] : [body, ...written]
 }
 
 /** Up to and including `links`. */
@@ -111,17 +113,26 @@ function closing({ response, error }: Outcome, facts: EnvelopeFacts, sent: Sent,
 
 const always = (): boolean => true
 
-/** Text goes into one piece with what stands around it; bytes stay their own piece and are not copied. */
-function splice(body: BodyView, opening: string, closing: string): readonly Uint8Array[] {
+/** From here on an answer is bytes, in pieces; below it is one string with a character a byte. */
+const JOIN_BELOW = 16 * 1024
+
+/** Text goes into one piece with what stands around it; bytes of a large body stay their own piece and are not copied. */
+function splice(body: BodyView, opening: string, closing: string): AnswerBody {
   switch (body.kind) {
     case 'none':
-      return [Buffer.from(opening + closing)]
-    case 'text':
-      return [Buffer.from(`${opening},"text":${JSON.stringify(body.text)}${closing}`)]
+      return byteText(opening + closing)
+    case 'text': {
+      const text = `${opening},"text":${JSON.stringify(body.text)}${closing}`
+      return text.length < JOIN_BELOW ? byteText(text) : [Buffer.from(text)]
+    }
     case 'json':
-      return [Buffer.from(`${opening},"json":`), body.bytes, Buffer.from(closing)]
+      return body.bytes.length < JOIN_BELOW
+        ? `${byteText(opening)},"json":${body.bytes.toString('latin1')}${byteText(closing)}`
+        : [Buffer.from(`${opening},"json":`), body.bytes, Buffer.from(closing)]
     case 'base64':
-      return [Buffer.from(`${opening},"base64":"`), base64Of(body.bytes), Buffer.from(`"${closing}`)]
+      return body.bytes.length < JOIN_BELOW
+        ? byteText(`${opening},"base64":"${body.bytes.toString('base64')}"${closing}`)
+        : [Buffer.from(`${opening},"base64":"`), base64Of(body.bytes), Buffer.from(`"${closing}`)]
     default:
       return body satisfies never
   }

@@ -1,5 +1,6 @@
 // A refusal of the admin entrance: the error alone, since there was no call that an envelope could tell of.
 import type { GatewayError } from '../errors/gateway-error.ts'
+import { byteText } from '../model/answer-body.ts'
 import type { Answer } from '../model/gateway-port.ts'
 import { errorView, retryAfterSeconds } from './error-view.ts'
 
@@ -8,6 +9,6 @@ export function buildFailure(error: GatewayError, requestId: string): Answer {
   return {
     status: error.status,
     retryAfterSeconds: retryAfterSeconds(error),
-    chunks: [Buffer.from(JSON.stringify({ error: view, requestId }))],
+    body: byteText(JSON.stringify({ error: view, requestId })),
   }
 }

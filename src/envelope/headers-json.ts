@@ -16,7 +16,8 @@ export function mergeHeaders(rawHeaders: readonly string[]): Entries {
     const name = (rawHeaders[i] as string).toLowerCase()
     const value = rawHeaders[i + 1] as string
     const at = names.indexOf(name)
-    const before = values[at]
+    // Not asked for at -1, which V8 would look up as a name.
+    const before = at < 0 ? undefined : values[at]
     if (before === undefined) {
       names.push(name)
       values.push(name === 'set-cookie' ? [value] : value)
@@ -32,7 +33,7 @@ export function requestHeaders(headers: HeaderList): Entries {
   const values: (string | string[])[] = []
   for (const [name, value] of headers) {
     const at = names.indexOf(name)
-    const before = values[at]
+    const before = at < 0 ? undefined : values[at]
     if (before === undefined) {
       names.push(name)
       values.push(value)
@@ -42,7 +43,8 @@ export function requestHeaders(headers: HeaderList): Entries {
 }
 
 export function singleValue({ names, values }: Entries, name: string): string | undefined {
-  const value = values[names.indexOf(name)]
+  const at = names.indexOf(name)
+  const value = at < 0 ? undefined : values[at]
   return typeof value === 'string' ? value : undefined
 }
 

@@ -2,6 +2,7 @@
 
 import type { GatewayError } from '../errors/gateway-error.ts'
 import type { LimitsPolicy } from '../model/adapter-policy.ts'
+import { byteText } from '../model/answer-body.ts'
 import type { OutgoingView } from '../model/envelope.ts'
 import type { Answer } from '../model/gateway-port.ts'
 import type { CredentialChoice, HopPlan } from '../model/hop.ts'
@@ -32,7 +33,7 @@ export function buildPlanView(facts: PlanFacts): Answer {
   return {
     status: error === null ? 200 : error.status,
     retryAfterSeconds: retryAfterSeconds(error),
-    chunks: [Buffer.from(`{"request":${requestJson(facts.request, true)},${known.slice(1)}`)],
+    body: byteText(`{"request":${requestJson(facts.request, true)},${known.slice(1)}`),
   }
 }
 

@@ -1,5 +1,6 @@
 // The gateway as its entrances see it.
 import type { GatewayError } from '../errors/gateway-error.ts'
+import type { AnswerBody } from './answer-body.ts'
 import type { Caller } from './caller.ts'
 import type { Cancellation } from './cancellation.ts'
 
@@ -21,12 +22,12 @@ export interface IncomingCall {
   readonly cancellation: Cancellation
 }
 
-/** The answer as it goes to the caller: HTTP status and a JSON body in pieces that are written one after the other. */
+/** The answer as it goes to the caller: HTTP status and a JSON body. */
 export interface Answer {
   readonly status: number
   /** Whole seconds for the Retry-After header; null: none. */
   readonly retryAfterSeconds: number | null
-  readonly chunks: readonly Uint8Array[]
+  readonly body: AnswerBody
   /** Whose memory nobody needs once the answer was written; it may be given back then. Absent: none. */
   readonly spent?: readonly Uint8Array[]
 }

@@ -6,6 +6,7 @@ import type { Callers } from '../callers/callers.ts'
 import { ADMIN_ENTRANCES, type AdminEntrance } from '../descriptor/admin-entrances.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
 import type { AdminExport, Administration } from '../model/administration.ts'
+import { byteText } from '../model/answer-body.ts'
 import type { Caller } from '../model/caller.ts'
 import { judgeJsonHead } from './door.ts'
 import { type Exchange, goOn, isOver, writeAnswer, writeHead } from './exchange.ts'
@@ -66,8 +67,8 @@ async function serve(exchange: Exchange, { operation, entrance, params }: Asked,
   const reply = await ports.administration.perform({ operation, caller, requestId, params, query, accept, body })
   if (isOver(exchange)) return
   if (!('json' in reply)) return writeExport(exchange, reply, ports.answerMs)
-  const chunks = [Buffer.from(JSON.stringify(reply.json))]
-  writeAnswer(exchange, { status: 200, retryAfterSeconds: null, chunks }, ports.answerMs, NO_STORE)
+  const json = byteText(JSON.stringify(reply.json))
+  writeAnswer(exchange, { status: 200, retryAfterSeconds: null, body: json }, ports.answerMs, NO_STORE)
 }
 
 /** Of who has no right to be here nothing is read: what they asked is refused whatever it was. */

@@ -2,10 +2,11 @@
 // file only runs them side by side and writes what comes, no faster than the caller reads.
 import { parseBatch } from '../descriptor/parse-batch.ts'
 import type { GatewayError } from '../errors/gateway-error.ts'
+import { lengthOf, piecesOf } from '../model/answer-body.ts'
 import { type Cancellation, createCancellation } from '../model/cancellation.ts'
 import type { Gateway } from '../model/gateway-port.ts'
 import { incoming, type Serve } from './call-route.ts'
-import { type Exchange, totalOf, writeHead } from './exchange.ts'
+import { type Exchange, writeHead } from './exchange.ts'
 
 export interface BatchOptions {
   /** Bytes of finished envelopes that may wait to be written; beyond it no further item is begun. */
@@ -38,10 +39,11 @@ export function createBatchServe(options: BatchOptions, { gateway, overload }: B
         const requestId = `${exchange.requestId}-${index}`
         const refusal = overload()
         if (refusal) {
-          sink.deliver(index, gateway.refuse(refusal, { entrance: 'batch', requestId, caller: caller.name }).chunks)
+          sink.deliver(index, piecesOf(gateway.refuse(refusal, { entrance: 'batch', requestId, caller: caller.name }).body))
         } else {
           const cancellation = calls.begin()
-          sink.deliver(index, (await gateway.call(incoming(exchange, requestId, caller, item, cancellation))).chunks)
+          const { body } = await gateway.call(incoming(exchange, requestId, caller, item, cancellation))
+          sink.deliver(index, piecesOf(body))
           calls.end(cancellation)
         }
         await flow.room(sink.held)
@@ -130,10 +132,10 @@ function orderedSink(flow: Flow): Sink {
   return {
     deliver(index, envelope) {
       waiting.set(index, envelope)
-      held += totalOf(envelope)
+      held += lengthOf(envelope)
       for (let chunks = waiting.get(next); chunks; chunks = waiting.get(next)) {
         waiting.delete(next)
-        held -= totalOf(chunks)
+        held -= lengthOf(chunks)
         flow.write([next === 0 ? OPEN : COMMA, ...chunks])
         next++
       }

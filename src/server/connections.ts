@@ -4,9 +4,10 @@
 import { type Server, STATUS_CODES } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { GatewayError } from '../errors/gateway-error.ts'
+import { lengthOf, piecesOf } from '../model/answer-body.ts'
 import type { Answer, Gateway } from '../model/gateway-port.ts'
 import { malformed } from './door.ts'
-import { type Exchange, totalOf } from './exchange.ts'
+import type { Exchange } from './exchange.ts'
 
 type Serve = (exchange: Exchange) => void
 
@@ -178,10 +179,10 @@ function rawAnswer(answer: Answer, requestId: string, extra: readonly string[]):
     `HTTP/1.1 ${answer.status} ${STATUS_CODES[answer.status] ?? 'Refused'}`,
     `Date: ${new Date().toUTCString()}`,
     'Content-Type: application/json',
-    `Content-Length: ${totalOf(answer.chunks)}`,
+    `Content-Length: ${lengthOf(answer.body)}`,
     `X-Request-Id: ${requestId}`,
     'Connection: close',
     ...extra,
   ]
-  return Buffer.concat([Buffer.from(`${lines.join('\r\n')}\r\n\r\n`, 'latin1'), ...answer.chunks])
+  return Buffer.concat([Buffer.from(`${lines.join('\r\n')}\r\n\r\n`, 'latin1'), ...piecesOf(answer.body)])
 }

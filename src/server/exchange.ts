@@ -1,6 +1,7 @@
 // One request of a caller and its answer on one connection. Knows HTTP framing and closing, nothing of what is asked.
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { GatewayError } from '../errors/gateway-error.ts'
+import { lengthOf, piecesOf } from '../model/answer-body.ts'
 import type { Answer, Entrance } from '../model/gateway-port.ts'
 import { giveBack } from '../model/give-back.ts'
 
@@ -23,8 +24,6 @@ export interface Exchange {
   stop: ((reason: GatewayError) => void) | null
 }
 
-/** Below it an answer is joined into one string, a character a byte, which Node writes together with the head. */
-const JOIN_BELOW = 16 * 1024
 const NO_HEADERS: readonly string[] = []
 const NOTHING: readonly Uint8Array[] = []
 
@@ -53,14 +52,14 @@ export function writeAnswer(exchange: Exchange, answer: Answer, answerMs: number
   if (isOver(exchange)) return
   const { res } = exchange
   writeAnswerHead(exchange, answer, extra)
-  const { chunks, spent = NOTHING } = answer
+  const { body, spent = NOTHING } = answer
   // Only then: a broken connection may not have let go of it.
   if (spent.length > 0) res.once('finish', () => spent.forEach(giveBack))
-  if (totalOf(chunks) < JOIN_BELOW) res.end(asLatin1(chunks), 'latin1')
-  else if (chunks.length === 1) res.end(chunks[0])
+  if (typeof body === 'string') res.end(body, 'latin1')
+  else if (body.length === 1) res.end(body[0])
   else {
     res.cork()
-    for (const chunk of chunks) res.write(chunk)
+    for (const piece of body) res.write(piece)
     res.end()
   }
   if (res.socket !== null && res.socket.writableLength > 0) res.socket.setTimeout(answerMs)
@@ -80,7 +79,7 @@ export function writeAnswerUnread(
   const { req, res } = exchange
   exchange.closes = true
   writeAnswerHead(exchange, answer, extra)
-  for (const chunk of answer.chunks) res.write(chunk)
+  for (const piece of piecesOf(answer.body)) res.write(piece)
   const end = (): void => {
     clearTimeout(timer)
     if (!res.destroyed) res.end()
@@ -90,21 +89,9 @@ export function writeAnswerUnread(
 }
 
 function writeAnswerHead(exchange: Exchange, answer: Answer, extra: readonly string[]): void {
-  const headers = ['Content-Type', 'application/json', 'Content-Length', String(totalOf(answer.chunks))]
+  const headers = ['Content-Type', 'application/json', 'Content-Length', String(lengthOf(answer.body))]
   if (answer.retryAfterSeconds !== null) headers.push('Retry-After', String(answer.retryAfterSeconds))
   if (answer.status === 401) headers.push('WWW-Authenticate', 'Bearer realm="sallyport"')
   if (extra.length > 0) headers.push(...extra)
   writeHead(exchange, answer.status, headers)
-}
-
-function asLatin1(chunks: readonly Uint8Array[]): string {
-  let text = ''
-  for (const { buffer, byteOffset, length } of chunks) text += Buffer.from(buffer, byteOffset, length).toString('latin1')
-  return text
-}
-
-export function totalOf(chunks: readonly Uint8Array[]): number {
-  let total = 0
-  for (const chunk of chunks) total += chunk.length
-  return total
 }

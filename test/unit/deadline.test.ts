@@ -16,6 +16,7 @@ import { credentials } from '../../src/layers/credentials.ts'
 import { rateLimit } from '../../src/layers/rate-limit.ts'
 import { retry } from '../../src/layers/retry.ts'
 import { timeLeft } from '../../src/layers/time-left.ts'
+import { bodyText } from '../../src/model/answer-body.ts'
 import { createCancellation } from '../../src/model/cancellation.ts'
 import { type Dispatch, type Layer, openGate } from '../../src/model/dispatch.ts'
 import type { Secret } from '../../src/model/ports.ts'
@@ -161,11 +162,11 @@ function build(clock: FakeClock) {
     if (call.leavesMs !== null) clock.after(call.leavesMs, () => cancellation.cancel(new GatewayError('Cancelled', 'gone')))
     const session = call.sessionMs === null ? {} : { session: id }
     const body = { url: 'https://api.example.com/', timeout: { total: call.totalMs }, ...session }
-    const { chunks } = await gateway.call({
+    const answer = await gateway.call({
       ...{ entrance: 'requests', requestId: id, traceparent: null, timeLeftMs: null, cancellation },
       ...{ caller: { name: `c${id}`, admin: true, may: null }, body: Buffer.from(JSON.stringify(body)) },
     })
-    return { envelope: JSON.parse(Buffer.concat(chunks).toString()), tookMs: clock.now() - from }
+    return { envelope: JSON.parse(bodyText(answer.body)), tookMs: clock.now() - from }
   }
   return { start, slots, open, cooldown }
 }

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { createGateway } from '../../src/gateway.ts'
+import { bodyText } from '../../src/model/answer-body.ts'
 import { createCancellation } from '../../src/model/cancellation.ts'
 import type { Dispatch } from '../../src/model/dispatch.ts'
 import { createQuotas } from '../../src/policy/quota.ts'
@@ -42,7 +43,7 @@ function createWorld(dispatch: Dispatch) {
       body: Buffer.from('{"url":"https://api.example.com/"}'),
       cancellation: createCancellation(),
     })
-    return { status: answer.status, text: Buffer.concat(answer.chunks).toString() }
+    return { status: answer.status, text: bodyText(answer.body) }
   }
   return { call, told, recorded }
 }

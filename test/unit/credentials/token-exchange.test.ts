@@ -31,7 +31,7 @@ function scene(envelope: object, adapter: AdapterPolicy | null = anAdapter({ nam
         calls.push(incoming)
         await held
         const text = Buffer.from(JSON.stringify(envelope))
-        return { status: 200, retryAfterSeconds: null, chunks: [text.subarray(0, 5), text.subarray(5)] }
+        return { status: 200, retryAfterSeconds: null, body: [text.subarray(0, 5), text.subarray(5)] }
       },
     },
     mountedOn: () => adapter,

@@ -4,6 +4,7 @@ import { envelopeSchema } from '../../../src/descriptor/envelope-schema.ts'
 import { buildEnvelope, type EnvelopeFacts, type Outcome } from '../../../src/envelope/build-envelope.ts'
 import { readBody } from '../../../src/envelope/read-body.ts'
 import { GatewayError } from '../../../src/errors/gateway-error.ts'
+import { bodyText } from '../../../src/model/answer-body.ts'
 import type { Decode } from '../../../src/model/descriptor.ts'
 import type { Attempt } from '../../../src/model/envelope.ts'
 import { createTrail, type Trail } from '../../../src/model/trail.ts'
@@ -58,7 +59,7 @@ function answered(over: Partial<UpstreamResponse>, decode: Decode = 'auto'): Out
 
 /** Every envelope made here also has the published shape. */
 function textOf(outcome: Outcome, over: Partial<EnvelopeFacts> = {}): string {
-  const text = Buffer.concat(buildEnvelope(outcome, facts(over)).chunks).toString()
+  const text = bodyText(buildEnvelope(outcome, facts(over)).body)
   envelopeSchema.parse(JSON.parse(text))
   return text
 }
@@ -112,10 +113,30 @@ test('a refusal has the same shape: nulls, empty objects and lists, bytes 0', ()
   )
 })
 
-test('the body’s own bytes are a chunk; they are not copied', () => {
-  const outcome = answered({ rawHeaders: jsonHeaders, body: Buffer.from('[1]') })
-  assert.ok(buildEnvelope(outcome, facts()).chunks.some((chunk) => chunk === outcome.response?.body))
+test('a large body’s own bytes are a piece of the answer; they are not copied', () => {
+  const outcome = answered({ rawHeaders: jsonHeaders, body: Buffer.from(`["${'x'.repeat(20_000)}"]`) })
+  const { body } = buildEnvelope(outcome, facts())
+  assert.ok(typeof body !== 'string' && body.some((piece) => piece === outcome.response?.body))
 })
+
+for (const [kind, size] of [
+  ['small', 10],
+  ['large', 20_000],
+] as const)
+  test(`a ${kind} answer is UTF-8 whatever its headers, URL, warnings and body hold`, () => {
+    const value = 'é\u0122€😀'.repeat(size)
+    const words = { trail: aTrail({ warnings: ['Ģ"€'], url: 'https://api.example.com/é' }) }
+    const rawHeaders = ['X-Name', 'caf\u00e9', 'Content-Type']
+    for (const type of ['application/json', 'text/plain; charset=utf-8']) {
+      const body = Buffer.from(JSON.stringify(value))
+      const envelope = parsed(answered({ rawHeaders: [...rawHeaders, type], body }), words)
+      assert.deepEqual(
+        [envelope.headers['x-name'], envelope.warnings, envelope.url],
+        ['café', ['Ģ"€'], 'https://api.example.com/é'],
+      )
+      assert.equal(envelope.json ?? JSON.parse(envelope.text), value)
+    }
+  })
 
 const OK_CASES: readonly (readonly [status: number, ok: boolean])[] = [
   [200, true],
@@ -128,7 +149,7 @@ for (const [status, ok] of OK_CASES) {
   test(`an upstream’s ${status} is a 200 of the gateway with ok ${ok}`, () => {
     const built = buildEnvelope(answered({ status }), facts())
     assert.deepEqual([built.status, built.ok, built.upstreamStatus, built.errorType], [200, ok, status, null])
-    assert.equal(JSON.parse(Buffer.concat(built.chunks).toString()).ok, ok)
+    assert.equal(JSON.parse(bodyText(built.body)).ok, ok)
   })
 }
 
@@ -147,7 +168,7 @@ test('decode none shows no body and still counts its bytes', () => {
 test('a body that decode json refuses comes as text beside the error, status and headers kept', () => {
   const outcome = answered({ status: 201, rawHeaders: ['X-A', '1'], body: Buffer.from('<p>'), elapsed: 7 }, 'json')
   const built = buildEnvelope(outcome, facts({ trail: aTrail({ url: URL_SENT }) }))
-  const envelope = JSON.parse(Buffer.concat(built.chunks).toString())
+  const envelope = JSON.parse(bodyText(built.body))
   assert.equal(built.status, 502)
   assert.deepEqual(
     [
@@ -198,16 +219,16 @@ for (const [name, error, repeatable, retryable] of RETRYABLE) {
 test('retryAfter is whole milliseconds, and 429 and 503 say it in the header in whole seconds, rounded up', () => {
   const limited = buildEnvelope(failed(new GatewayError('RateLimited', 'spent', { retryAfter: 1000.2 })), facts())
   assert.equal(limited.retryAfterSeconds, 2)
-  assert.equal(JSON.parse(Buffer.concat(limited.chunks).toString()).error.retryAfter, 1001)
+  assert.equal(JSON.parse(bodyText(limited.body)).error.retryAfter, 1001)
   const upstream = buildEnvelope(failed(new GatewayError('RetryError', 'x', { retryAfter: 5000 })), facts())
   assert.equal(upstream.retryAfterSeconds, null)
-  assert.equal(JSON.parse(Buffer.concat(upstream.chunks).toString()).error.retryAfter, 5000)
+  assert.equal(JSON.parse(bodyText(upstream.body)).error.retryAfter, 5000)
 })
 
 test('a 503 that does not know when says one second', () => {
   const built = buildEnvelope(failed(new GatewayError('Draining', 'x')), facts())
   assert.equal(built.retryAfterSeconds, 1)
-  assert.equal(JSON.parse(Buffer.concat(built.chunks).toString()).error.retryAfter, 1000)
+  assert.equal(JSON.parse(bodyText(built.body)).error.retryAfter, 1000)
 })
 
 test('an error’s own status stands, such as 431', () => {

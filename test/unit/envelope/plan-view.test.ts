@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import { prepareAnswerSchema } from '../../../src/descriptor/envelope-schema.ts'
 import { buildPlanView, type PlanFacts } from '../../../src/envelope/plan-view.ts'
 import { GatewayError } from '../../../src/errors/gateway-error.ts'
+import { bodyText } from '../../../src/model/answer-body.ts'
 import type { CredentialChoice } from '../../../src/model/hop.ts'
 import { anAdapter, aPlan } from '../../support/builders.ts'
 
@@ -10,7 +11,7 @@ const BASE: PlanFacts = { request: null, plan: null, totalMs: null, error: null,
 
 function view(over: Partial<PlanFacts>) {
   const answer = buildPlanView({ ...BASE, ...over })
-  const text = Buffer.concat(answer.chunks).toString()
+  const text = bodyText(answer.body)
   prepareAnswerSchema.parse(JSON.parse(text))
   return { ...answer, text, json: JSON.parse(text) }
 }

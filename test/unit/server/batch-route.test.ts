@@ -72,7 +72,7 @@ test('as lines each envelope comes as its call ends', async (t) => {
 
 test('an envelope with line ends between its tokens stays on its line, its strings untouched', async (t) => {
   const { url } = await aFace(t, {
-    call: async () => anAnswer(0, { chunks: [Buffer.from('{\r\n"a":'), Buffer.from('"x\\ny",\n"b":1}')] }),
+    call: async () => anAnswer(0, { body: [Buffer.from('{\r\n"a":'), Buffer.from('"x\\ny",\n"b":1}')] }),
   })
   const text = await (await send(url, batch(2), LINES)).text()
   assert.equal(text.split('\n').length, 3)
@@ -131,7 +131,7 @@ test('a gateway that stops answers every item of a batch under way', async (t) =
 })
 
 test('a slow reader holds back further calls instead of filling the memory', async (t) => {
-  const { raw, calls } = await aFace(t, { call: async () => anAnswer('', { chunks: [Buffer.alloc(8 << 20, '1')] }) })
+  const { raw, calls } = await aFace(t, { call: async () => anAnswer('', { body: [Buffer.alloc(8 << 20, '1')] }) })
   const body = batch(40, 1)
   const { socket } = raw(
     head('POST /v1/batch HTTP/1.1', 'Content-Type: application/json', `Content-Length: ${body.length}`) + body,

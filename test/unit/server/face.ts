@@ -15,7 +15,7 @@ export interface Refusal {
 }
 
 export function anAnswer(value: unknown, over: Partial<Answer> = {}): Answer {
-  return { status: 200, retryAfterSeconds: null, chunks: [Buffer.from(JSON.stringify(value))], ...over }
+  return { status: 200, retryAfterSeconds: null, body: [Buffer.from(JSON.stringify(value))], ...over }
 }
 
 export function aGateway(call: (incoming: IncomingCall) => Promise<Answer>) {

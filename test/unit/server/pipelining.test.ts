@@ -76,7 +76,7 @@ describe('requests sent without waiting for answers', () => {
   })
 
   test('are not begun while an answer before them is not taken, nor read from the connection', async (t) => {
-    const answer: Answer = anAnswer('', { chunks: [Buffer.alloc(16 << 20, 'x')] })
+    const answer: Answer = anAnswer('', { body: [Buffer.alloc(16 << 20, 'x')] })
     const { port, calls, face } = await aFace(t, { call: async () => answer })
     const socket = connect({ port, host: '127.0.0.1' })
     t.after(() => socket.destroy())
@@ -91,7 +91,7 @@ describe('requests sent without waiting for answers', () => {
   })
 
   test('take their own time, not what the answer before them had to be taken in', async (t) => {
-    const large: Answer = anAnswer('', { chunks: [Buffer.alloc(16 << 20, 'x')] })
+    const large: Answer = anAnswer('', { body: [Buffer.alloc(16 << 20, 'x')] })
     let served = 0
     const { raw } = await aFace(t, {
       options: { clocks: { answerMs: 500 } },
@@ -144,7 +144,7 @@ describe('requests sent without waiting for answers', () => {
     })
 
     test(`before ${what} end the connection also where the last answer had begun and was not yet taken`, async (t) => {
-      const answer: Answer = anAnswer('', { chunks: [Buffer.alloc(16 << 20, 'x')] })
+      const answer: Answer = anAnswer('', { body: [Buffer.alloc(16 << 20, 'x')] })
       const { port, calls, face } = await aFace(t, { call: async () => answer })
       const socket = connect({ port, host: '127.0.0.1' }).pause()
       t.after(() => socket.destroy())

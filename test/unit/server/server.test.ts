@@ -57,9 +57,9 @@ describe('the hot entrance', () => {
   test('an answer in pieces arrives whole, small and large, with its status and Retry-After', async (t) => {
     const piece = Buffer.alloc(50_000, 'x')
     const answers: Answer[] = [
-      { status: 503, retryAfterSeconds: 7, chunks: [Buffer.from('[1,'), Buffer.from('2]')] },
-      { status: 200, retryAfterSeconds: null, chunks: Array.from({ length: 40 }, () => piece) },
-      { status: 200, retryAfterSeconds: null, chunks: [] },
+      { status: 503, retryAfterSeconds: 7, body: [Buffer.from('[1,'), Buffer.from('2]')] },
+      { status: 200, retryAfterSeconds: null, body: Array.from({ length: 40 }, () => piece) },
+      { status: 200, retryAfterSeconds: null, body: [] },
     ]
     const { url } = await aFace(t, { call: async () => answers.shift() as Answer })
     const send = () => fetch(`${url}/v1/requests`, { method: 'POST', headers: JSON_TYPE, body: '{}' })
@@ -380,7 +380,7 @@ describe('hanging up', () => {
   test('a caller that does not take its answer is let go of in the end', async (t) => {
     const { raw, face, calls } = await aFace(t, {
       options: { clocks: { answerMs: 50 } },
-      call: async () => anAnswer('', { chunks: [Buffer.alloc(64 << 20, 'x')] }),
+      call: async () => anAnswer('', { body: [Buffer.alloc(64 << 20, 'x')] }),
     })
     const { socket } = raw(post('{}'))
     socket.pause()
