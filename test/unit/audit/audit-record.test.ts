@@ -71,45 +71,6 @@ describe('audit records', () => {
     })
   })
 
-  test('the line of a call is the text that JSON.stringify would give, whatever stands in it', () => {
-    const text = fc.oneof(fc.string({ unit: 'binary' }), fc.constantFrom('a', 'token@3', 'é', '\ud800', '\u007f', 'a"\\'))
-    const nullable = fc.option(text)
-    const url = fc.constantFrom(null, 'https://h/p', 'https://h/"\\é')
-    const number = fc.oneof(fc.double({ noNaN: true, noDefaultInfinity: true }), fc.nat())
-    const attempt = fc.record(
-      // biome-ignore format: in the order of the line
-      { hop: fc.nat(), origin: text, address: nullable, status: fc.nat(), error: text, sent: fc.constant('no'), elapsed: number },
-      { requiredKeys: ['hop', 'origin', 'address', 'sent', 'elapsed'] },
-    )
-    const attempts = fc.array(attempt, { maxLength: 3 })
-    const status = fc.option(fc.nat())
-    // biome-ignore format: in the order of the line
-    const intents = fc.record({ id: text, caller: text, method: text, url, adapter: nullable, credential: nullable, tags: fc.dictionary(text, text) })
-    const results = fc.record(
-      {
-        ...{ id: text, intent: fc.option(fc.nat()), caller: text, url, adapter: nullable, status, error: nullable },
-        ...{ sent: fc.constant('yes'), credential: nullable, attempts, durationMs: number, bytesOut: number, bytesIn: number },
-        observed: fc.array(text, { minLength: 1 }),
-        bodies: fc.constant({ request: null, response: { bytes: 1, text: '"' } }),
-      },
-      { noNullPrototype: true },
-    )
-    fc.assert(
-      fc.property(intents, results, fc.boolean(), (intent, { observed, bodies, ...ended }, more) => {
-        const result = more ? { ...ended, observed, bodies } : ended
-        const entries = [
-          { kind: 'intent', record: intent },
-          { kind: 'result', record: result },
-        ] as unknown as Parameters<typeof formatRecords>[0]
-        const lines = [
-          { seq: 4, at: 'now', kind: 'intent', ...intent },
-          { seq: 5, at: 'now', kind: 'result', ...result },
-        ]
-        assert.equal(formatRecords(entries, 4, 'now'), lines.map((line) => `${JSON.stringify(line)}\n`).join(''))
-      }),
-    )
-  })
-
   test('whatever a caller puts into tags stays within its line', () => {
     fc.assert(
       fc.property(
