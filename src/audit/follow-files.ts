@@ -60,26 +60,50 @@ export function followFiles(folder: string, index: SearchIndex): Follower {
       forgetGone(index, new Set(files.map(({ name }) => name)))
       const latest = new Set(files.filter((file, at) => files[at + 1]?.writer !== file.writer))
       const done = new Set(index.all('SELECT name FROM files WHERE done = 1').map(({ name }) => name))
-      const newestFirst = files.toSorted((a, b) => dayEnd(b) - dayEnd(a) || b.part - a.part)
-      let stopped = false
-      for (const [at, file] of newestFirst.entries()) {
-        // What was changed in a file of the past is the verifier's to find.
-        if (done.has(file.name)) continue
-        if (stopped) return dayEnd(file)
-        const early = newestFirst.slice(at + 1).some((older) => older.writer === file.writer && !done.has(older.name))
+      // What was changed in a file of the past is the verifier's to find.
+      const unread = files
+        .filter(({ name }) => !done.has(name))
+        .toSorted((a, b) => order(b, latest) - order(a, latest) || b.part - a.part)
+      for (const [at, file] of unread.entries()) {
+        const older = unread.slice(at + 1)
+        const early = older.some(({ writer }) => writer === file.writer)
         const whole = await followOne(file, { newest: latest.has(file), early, stop }).catch((error: unknown) => {
           // Removed for its age since it was listed.
           if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
           return true
         })
-        if (!whole) return dayEnd(file)
+        if (!whole) return indexedFrom(index, files, unread.slice(at))
         // However short the time is, one file more is done each time.
-        stopped = !latest.has(file) && stop()
+        if (older.length > 0 && !latest.has(file) && stop()) return indexedFrom(index, files, older)
       }
       settleEarly(index)
       return Number.NEGATIVE_INFINITY
     },
   }
+}
+
+/** What was written last comes first: files that more may be added to, then those of the latest days. */
+const order = (file: TrailFile, latest: ReadonlySet<TrailFile>): number =>
+  latest.has(file) ? Number.MAX_SAFE_INTEGER : dayEnd(file)
+
+/**
+ * The instant from which on no record of `unread`, which are not indexed whole, can be: its day ends, or the file after it begins,
+ * unless the clock was set back between the two.
+ */
+function indexedFrom(index: SearchIndex, files: readonly TrailFile[], unread: readonly TrailFile[]): number {
+  const sql = 'SELECT MIN(min_at) AS at FROM chunks WHERE file = (SELECT id FROM files WHERE name = ?)'
+  const lacking = new Set(unread)
+  let end = Number.NEGATIVE_INFINITY
+  for (const [at, file] of files.entries()) {
+    const next = files[at + 1]
+    const follows = next?.writer === file.writer ? next : null
+    // Where that one is lacking too, what it has is later.
+    if (!lacking.has(file) || (follows && lacking.has(follows))) continue
+    const begun = follows && (index.prepare(sql).get(follows.name)?.at as number | null | undefined)
+    // In that millisecond this file may have been written too.
+    end = Math.max(end, Math.min(dayEnd(file), (begun ?? Number.POSITIVE_INFINITY) + 1))
+  }
+  return end
 }
 
 interface Reading {

@@ -121,7 +121,8 @@ interface Trail {
 }
 
 function aTrail(waitMs: number): Trail {
-  const { folder, dataDir, time, open, call } = aTrailFolder(null)
+  // Days have several parts.
+  const { folder, dataDir, time, open, call } = aTrailFolder(null, { fileBytes: 2000 })
   const [chain, acts] = [open(), open({ writer: 'acts' })]
   const index = join(dataDir, 'index.db')
   let search = openTrailSearch(folder, index, { waitMs })

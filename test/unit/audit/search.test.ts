@@ -124,21 +124,21 @@ test('two calls with one id are told apart by the number of the intent; where it
   ])
 })
 
-describe('paging', () => {
-  async function pages(
-    search: { search(query: AuditPageQuery): Promise<{ records: readonly AuditFound[]; nextCursor: string | null }> },
-    query: AuditPageQuery,
-    between = () => {},
-  ) {
-    const found: number[][] = []
-    for (let cursor: string | undefined; ; between()) {
-      const page = await search.search({ ...query, ...(cursor ? { cursor } : {}) })
-      found.push(seqs(page.records))
-      if (page.nextCursor === null) return found
-      cursor = page.nextCursor
-    }
+async function pages(
+  search: { search(query: AuditPageQuery): Promise<{ records: readonly AuditFound[]; nextCursor: string | null }> },
+  query: AuditPageQuery,
+  between = () => {},
+) {
+  const found: number[][] = []
+  for (let cursor: string | undefined; ; between()) {
+    const page = await search.search({ ...query, ...(cursor ? { cursor } : {}) })
+    found.push(seqs(page.records))
+    if (page.nextCursor === null) return found
+    cursor = page.nextCursor
   }
+}
 
+describe('paging', () => {
   test('goes newest first by default, and what is written meanwhile moves nothing', async (t) => {
     const { folder, dataDir, open, call, time } = aTrailFolder(t)
     const chain = open()
@@ -328,6 +328,25 @@ describe('the index', () => {
     // The index is not whole until somebody has asked often enough.
     for (let i = 0; i < 5; i++) await search.search({})
     assert.deepEqual(seqs((await search.search({})).records), [7, 5, 3, 1])
+  })
+
+  test('tells the newest of a day of many parts before it has the others', async (t) => {
+    const { folder, dataDir, open, call, time } = aTrailFolder(t, { fileBytes: 2000 })
+    const [chain, acts] = [open(), open({ writer: 'acts' })]
+    for (let i = 0; i < 60; i++, time.now++) call(chain)
+    acts.append([{ kind: 'note', note: 'n' }])
+    const parts = readdirSync(folder).length
+    assert.ok(parts > 10, String(parts))
+    const search = openTrailSearch(folder, join(dataDir, 'index.db'), { waitMs: 0 })
+    t.after(() => search.close())
+    const first = await search.search({ kind: 'call' })
+    assert.deepEqual(seqs(first.records).slice(0, 2), [119, 117])
+    assert.ok(first.nextCursor !== null && first.records.length < 60)
+    const found = await pages(search, { kind: 'call' })
+    assert.deepEqual(
+      found.flat(),
+      Array.from({ length: 60 }, (_, i) => 119 - 2 * i),
+    )
   })
 
   test('of an empty file that was compressed is as that of an empty file', async (t) => {
