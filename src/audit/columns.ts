@@ -50,17 +50,22 @@ export interface Chunk {
 export function termOf(text: string): number {
   const known = terms.get(text)
   if (known !== undefined) return known
-  const term = Number.parseInt(hash('sha256', text).slice(0, 12), 16)
-  // Ids and tags have no end of values.
+  const term = digest(text)
+  // Tags have no end of values.
   if (terms.size > 20_000) terms.clear()
   terms.set(text, term)
   return term
 }
 const terms = new Map<string, number>()
 
+const digest = (text: string): number => Number.parseInt(hash('sha256', text).slice(0, 12), 16)
+
 /** The same for a column; 0: absent. */
 export const codeOf = (text: string | null | undefined): number =>
   text === null || text === undefined ? 0 : termOf(text) % 2 ** 32 || 1
+
+/** The same of a text that hardly comes again. */
+export const codeOfId = (text: string | undefined): number => (text === undefined ? 0 : digest(text) % 2 ** 32 || 1)
 
 const slot = (chunk: number, column: Column): number => chunk * SLOTS + NAMES.indexOf(column)
 
@@ -144,8 +149,8 @@ function put({ columns, terms }: OpenChunk, row: number, facts: Partial<Facts>, 
   for (const text of texts) {
     const term = termOf(text)
     const rows = terms.get(term)
-    if (rows) rows.push(row)
-    else terms.set(term, [row])
+    if (!rows) terms.set(term, [row])
+    else if (rows.at(-1) !== row) rows.push(row)
   }
 }
 

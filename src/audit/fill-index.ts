@@ -1,8 +1,8 @@
 // Puts records into the index: a call by its intent, completed by its result; acts and notes as they are.
-import { type ColumnWriter, codeOf, type Facts, writeColumns } from './columns.ts'
-import { hostsOf } from './match.ts'
+import { type ColumnWriter, codeOf, codeOfId, type Facts, writeColumns } from './columns.ts'
 import { linesOf, type ReadBlock } from './read-blocks.ts'
 import type { SearchIndex } from './search-index.ts'
+import { hostTermsOf, splitCredential, tagTermsOf } from './search-terms.ts'
 
 export const KINDS = { call: 0, act: 1, note: 2 } as const
 
@@ -35,6 +35,8 @@ interface Position {
 
 interface Placed {
   readonly line: Line
+  /** Ms since 1970. */
+  readonly instant: number
   readonly position: Position
 }
 
@@ -51,27 +53,33 @@ interface Draft extends Placed {
 interface Filling {
   readonly index: SearchIndex
   readonly columns: ColumnWriter
-  readonly bySeq: Map<string, Draft>
-  /** Calls without a result, oldest first. */
-  readonly byId: Map<string, Draft[]>
+  /** Of each chain. */
+  readonly bySeq: Map<number, Map<number, Draft>>
+  /** Calls, oldest first; null: nobody has asked for one yet. */
+  byId: Map<string, Draft[]> | null
   /** Older files are not indexed yet: the intent of a result may be in one of them. */
   readonly early: boolean
 }
 
 const startFilling = (index: SearchIndex, early: boolean): Filling => ({
-  ...{ index, early, columns: writeColumns(index) },
-  ...{ bySeq: new Map(), byId: new Map() },
+  ...{ index, early, columns: writeColumns(index), bySeq: new Map(), byId: null },
 })
 
 /** Within a transaction. Lines that are none of ours are passed over: the verifier names them. */
 export function fillBlocks(index: SearchIndex, file: number, blocks: readonly ReadBlock[], early: boolean): void {
   const filling = startFilling(index, early)
+  let time = { text: '', instant: Number.NaN }
   for (const read of blocks) {
     const chain = chainNumber(read.block.chain)
     if (!Number.isSafeInteger(chain)) continue
     for (const { at, line: bytes } of linesOf(read)) {
       const line = parseLine(bytes)
-      if (line) addLine(filling, { chain, line, position: { file, start: read.start + at, length: bytes.length }, result: null })
+      if (line === null) continue
+      // All records of a block have one.
+      if (line.at !== time.text) time = { text: line.at, instant: Date.parse(line.at) }
+      const { instant } = time
+      if (Number.isFinite(instant))
+        addLine(filling, { chain, line, instant, position: { file, start: read.start + at, length: bytes.length }, result: null })
     }
   }
   finish(filling)
@@ -79,7 +87,7 @@ export function fillBlocks(index: SearchIndex, file: number, blocks: readonly Re
 
 function finish(filling: Filling): void {
   const early = hasEarly(filling.index)
-  for (const draft of filling.bySeq.values()) insert(filling, draft, early)
+  for (const drafts of filling.bySeq.values()) for (const draft of drafts.values()) insert(filling, draft, early)
   filling.columns.flush()
 }
 
@@ -88,53 +96,80 @@ const hasEarly = (index: SearchIndex): boolean => index.prepare('SELECT 1 FROM e
 function parseLine(bytes: Buffer): Line | null {
   try {
     const line = JSON.parse(bytes.toString('utf8')) as Line
-    return Number.isSafeInteger(line.seq) && Number.isFinite(Date.parse(line.at)) ? line : null
+    return Number.isSafeInteger(line.seq) ? line : null
   } catch {
     return null
   }
 }
 
 function addLine(filling: Filling, draft: Draft): void {
-  const { bySeq, byId, early } = filling
   const { chain, line } = draft
+  const bySeq = filling.bySeq.get(chain) ?? new Map<number, Draft>()
+  filling.bySeq.set(chain, bySeq)
   if (line.kind !== 'result') {
-    bySeq.set(`${chain} ${line.seq}`, draft)
-    if (line.kind === 'intent') byId.set(line.id ?? '', [...(byId.get(line.id ?? '') ?? []), draft])
+    bySeq.set(line.seq, draft)
+    if (filling.byId !== null && line.kind === 'intent') addById(filling.byId, draft)
     return
   }
-  const begun = typeof line.intent === 'number' ? bySeq.get(`${chain} ${line.intent}`) : undefined
+  const begun = typeof line.intent === 'number' ? bySeq.get(line.intent) : undefined
   // What was indexed before is older than what is in hand.
   if (!begun && complete(filling, draft)) return
-  const intent = begun ?? openDraft(byId, line)
+  const intent = begun ?? openDraft(filling, line)
   if (intent?.line.kind === 'intent') intent.result = draft
-  else if (early && hasIntent(line)) setAside(filling.index, draft)
-  else bySeq.set(`${chain} ${line.seq}`, { ...draft, result: draft })
+  else if (filling.early && hasIntent(line)) setAside(filling.index, draft)
+  else bySeq.set(line.seq, { ...draft, result: draft })
+}
+
+function addById(byId: Map<string, Draft[]>, draft: Draft): void {
+  const { id = '' } = draft.line
+  const same = byId.get(id)
+  if (same) same.push(draft)
+  else byId.set(id, [draft])
 }
 
 /** A call that was refused before it had an adapter has none. */
 const hasIntent = ({ intent, adapter }: Line): boolean => typeof intent === 'number' || adapter !== null
 
 /** Where nobody waited for the intent its number is not known: the oldest of that id that is still open. */
-function openDraft(byId: Filling['byId'], { id, intent, caller, adapter }: Line): Draft | undefined {
-  return typeof intent === 'number' || adapter === null
-    ? undefined
-    : byId.get(id ?? '')?.find((draft) => !draft.result && draft.line.caller === caller && draft.line.adapter === adapter)
+function openDraft(filling: Filling, { id, intent, caller, adapter }: Line): Draft | undefined {
+  if (typeof intent === 'number' || adapter === null) return undefined
+  filling.byId ??= callsById(filling.bySeq)
+  return filling.byId
+    .get(id ?? '')
+    ?.find((draft) => !draft.result && draft.line.caller === caller && draft.line.adapter === adapter)
+}
+
+function callsById(bySeq: Filling['bySeq']): Map<string, Draft[]> {
+  const byId = new Map<string, Draft[]>()
+  for (const drafts of bySeq.values()) for (const draft of drafts.values()) if (draft.line.kind === 'intent') addById(byId, draft)
+  return byId
 }
 
 function insert({ index, columns }: Filling, draft: Draft, early: boolean): void {
-  const { chain, line, position } = draft
+  const { chain, line, instant, position } = draft
   const result = draft.result ?? (early && line.kind === 'intent' ? takeEarly(index, chain, line) : null)
   const call = line.kind === 'intent' || line.kind === 'result'
   const secret = line.kind === 'act' && line.act?.startsWith('secret.') ? line.subject : null
+  const { credential, version } = credentialFacts(result?.line.credential ?? secret ?? line.credential)
   const facts: Facts = {
-    ...{ at: Date.parse(line.at), seq: line.seq, kind: call ? KINDS.call : KINDS[line.kind], id: codeOf(line.id) },
-    ...{ caller: codeOf(line.caller ?? line.who), adapter: codeOf(line.adapter), status: 0, error: codeOf(line.error) },
-    ...{ ...credentialFacts(secret ?? line.credential), duration: -1, start: position.start, length: position.length },
-    ...(result ? resultFacts(result) : { resultFile: 0, resultStart: 0, resultLength: 0 }),
+    at: instant,
+    seq: line.seq,
+    kind: call ? KINDS.call : KINDS[line.kind],
+    id: codeOfId(line.id),
+    caller: codeOf(line.caller ?? line.who),
+    adapter: codeOf(result?.line.adapter ?? line.adapter),
+    credential,
+    version,
+    status: result?.line.status ?? 0,
+    error: codeOf(result ? result.line.error : line.error),
+    duration: result?.line.durationMs ?? -1,
+    start: position.start,
+    length: position.length,
+    resultFile: result?.position.file ?? 0,
+    resultStart: result?.position.start ?? 0,
+    resultLength: result?.position.length ?? 0,
   }
-  const terms = call
-    ? [...hostsOf(line).map(hostTerm), ...tagsOf(line), ...(result ? hostsOf(result.line).map(hostTerm) : [])]
-    : []
+  const terms: string[] = call ? [...hostTermsOf(line), ...tagTermsOf(line), ...(result ? hostTermsOf(result.line) : [])] : []
   const row = columns.add(position.file, chain, facts, terms)
   if (line.kind === 'intent' && !result) {
     const sql = 'INSERT OR REPLACE INTO open_calls (chain, seq, id, caller, adapter, row) VALUES (?, ?, ?, ?, ?, ?)'
@@ -142,8 +177,8 @@ function insert({ index, columns }: Filling, draft: Draft, early: boolean): void
   }
 }
 
-/** What a call has from its result. */
-function resultFacts({ line, position }: Placed): Partial<Facts> & Pick<Facts, 'resultFile' | 'resultStart' | 'resultLength'> {
+/** What a call that is in the index already has from its result. */
+function resultFacts(line: Line, position: Position): Partial<Facts> {
   return {
     ...{ status: line.status ?? 0, error: codeOf(line.error), duration: line.durationMs ?? -1 },
     ...(line.adapter === null || line.adapter === undefined ? {} : { adapter: codeOf(line.adapter) }),
@@ -157,7 +192,7 @@ function complete({ index, columns }: Filling, { chain, line, position }: Draft)
   const open = findOpen(index, chain, line)
   if (!open) return false
   index.prepare('DELETE FROM open_calls WHERE chain = ? AND seq = ?').run(chain, open.seq)
-  columns.change(open.row, resultFacts({ line, position }), hostsOf(line).map(hostTerm))
+  columns.change(open.row, resultFacts(line, position), hostTermsOf(line))
   return true
 }
 
@@ -178,10 +213,10 @@ interface EarlyRow extends Position {
   readonly line: string
 }
 
-const fromEarly = ({ line, file, start, length }: EarlyRow): Placed => ({
-  line: JSON.parse(line) as Line,
-  position: { file, start, length },
-})
+function fromEarly({ line: text, file, start, length }: EarlyRow): Placed {
+  const line = JSON.parse(text) as Line
+  return { line, instant: Date.parse(line.at), position: { file, start, length } }
+}
 
 function setAside(index: SearchIndex, { chain, line, position: { file, start, length } }: Draft): void {
   const sql = `INSERT OR REPLACE INTO early_results (chain, seq, intent, id, caller, adapter, file, start, length, line)
@@ -219,16 +254,3 @@ function credentialFacts(text: string | null | undefined): Pick<Facts, 'credenti
   const { name, version } = splitCredential(text)
   return { credential: codeOf(name), version: version === null ? 0 : version + 1 }
 }
-
-/** `github-token@3`: names hold no `@`. */
-export function splitCredential(text: string): { name: string; version: number | null } {
-  const at = text.lastIndexOf('@')
-  const version = at < 0 ? Number.NaN : Number(text.slice(at + 1))
-  return Number.isSafeInteger(version) ? { name: text.slice(0, at), version } : { name: text, version: null }
-}
-
-export const hostTerm = (host: string): string => `host:${host.toLowerCase()}`
-export const tagTerm = (tag: string): string => `tag:${tag}`
-
-const tagsOf = ({ tags = {} }: Line): string[] =>
-  Object.entries(tags).flatMap(([name, value]) => [tagTerm(name), tagTerm(`${name}=${value}`)])

@@ -2,8 +2,9 @@
 import { GatewayError } from '../errors/gateway-error.ts'
 import type { AuditPageQuery, AuditQuery } from '../model/audit-search.ts'
 import { CHUNK_ROWS, type Chunk, type Column, codeOf, readColumn, readTerm, termOf } from './columns.ts'
-import { chainName, chainNumber, hostTerm, KINDS, splitCredential, tagTerm } from './fill-index.ts'
+import { chainName, chainNumber, KINDS } from './fill-index.ts'
 import type { SearchIndex } from './search-index.ts'
+import { hostTerm, splitCredential, tagTerm } from './search-terms.ts'
 
 interface RowLine {
   readonly file: string
