@@ -51,6 +51,7 @@ export function createBatchServe(options: BatchOptions, { gateway, overload }: B
     }
     await Promise.all(Array.from({ length: Math.min(concurrency, items.length) }, work))
     if (!exchange.res.destroyed) sink.end()
+    return null
   }
 }
 

@@ -5,10 +5,10 @@ import type { Callers } from '../callers/callers.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
 import type { Caller } from '../model/caller.ts'
 import { type Cancellation, createCancellation } from '../model/cancellation.ts'
-import type { Answer, Gateway } from '../model/gateway-port.ts'
+import type { Answer, Gateway, IncomingCall } from '../model/gateway-port.ts'
 import { judgeJsonHead } from './door.ts'
 import { type Exchange, goOn, isOver, writeAnswer, writeAnswerUnread } from './exchange.ts'
-import { readBody } from './read-body.ts'
+import { bodyAtHand, readBody } from './read-body.ts'
 import { refuseTimeLeft, timeLeftOf } from './time-left.ts'
 
 export interface CallRouteOptions {
@@ -29,8 +29,8 @@ export interface CallRoutePorts {
   readonly overloadByBody: (bytes: number) => GatewayError | null
 }
 
-/** What an entrance does with a body that was admitted. Must see to the answer itself. */
-export type Serve = (exchange: Exchange, caller: Caller, body: Buffer) => Promise<void>
+/** What an entrance does with a body that was admitted: the answer to be written, or null where it has seen to that itself. */
+export type Serve = (exchange: Exchange, caller: Caller, body: Buffer) => Promise<Answer | null>
 
 export interface CallRoutes {
   readonly requests: (exchange: Exchange) => void
@@ -40,6 +40,9 @@ export interface CallRoutes {
   /** Answers with the envelope of a refusal; `extra`: further headers, flat. */
   refuse(exchange: Exchange, error: GatewayError, extra?: readonly string[]): void
 }
+
+/** Awaited, it goes on when the parser is through with what it was given: a request's head is told before its body is read. */
+const PARSED = Promise.resolve()
 
 export function createCallRoutes(options: CallRouteOptions, ports: CallRoutePorts): CallRoutes {
   const { gateway } = ports
@@ -68,10 +71,13 @@ export function createCallRoutes(options: CallRouteOptions, ports: CallRoutePort
     if (isOver(exchange)) return
     if (caller instanceof GatewayError) return refuse(exchange, caller)
     goOn(exchange)
-    const body = await readBody(exchange, options.descriptorLimit)
+    await PARSED
+    if (isOver(exchange)) return
+    const body = bodyAtHand(exchange.req, options.descriptorLimit) ?? (await readBody(exchange, options.descriptorLimit))
     const refusal = ports.overloadByBody(body.length)
-    if (refusal) refuse(exchange, refusal)
-    else await serve(exchange, caller, body)
+    if (refusal) return refuse(exchange, refusal)
+    const answer = await serve(exchange, caller, body)
+    if (answer !== null && !isOver(exchange)) writeAnswer(exchange, answer, options.answerMs)
   }
 
   const entrance =
@@ -84,21 +90,16 @@ export function createCallRoutes(options: CallRouteOptions, ports: CallRoutePort
       })
     }
 
-  const single = (call: (exchange: Exchange, caller: Caller, body: Buffer, cancellation: Cancellation) => Promise<Answer>) =>
-    entrance(async (exchange, caller, body) => {
+  const single = (call: (incoming: IncomingCall) => Promise<Answer>) =>
+    entrance((exchange, caller, body) => {
       const cancellation = createCancellation()
       exchange.stop = cancellation.cancel
-      const answer = await call(exchange, caller, body, cancellation)
-      if (!isOver(exchange)) writeAnswer(exchange, answer, options.answerMs)
+      return call(incoming(exchange, exchange.requestId, caller, body, cancellation))
     })
 
   return {
-    requests: single((exchange, caller, body, cancellation) =>
-      gateway.call(incoming(exchange, exchange.requestId, caller, body, cancellation)),
-    ),
-    prepare: single((exchange, caller, body, cancellation) =>
-      gateway.prepare(incoming(exchange, exchange.requestId, caller, body, cancellation)),
-    ),
+    requests: single(gateway.call),
+    prepare: single(gateway.prepare),
     entrance,
     refuse,
   }
@@ -111,7 +112,7 @@ export function incoming(
   caller: Caller,
   body: Buffer,
   cancellation: Cancellation,
-): Parameters<Gateway['call']>[0] {
+): IncomingCall {
   const given = timeLeftOf(req.headers)
   return {
     entrance,
