@@ -8,7 +8,7 @@ import { type Cancellation, createCancellation } from '../model/cancellation.ts'
 import type { Answer, Gateway, IncomingCall } from '../model/gateway-port.ts'
 import { judgeJsonHead } from './door.ts'
 import { type Exchange, goOn, isOver, writeAnswer, writeAnswerUnread } from './exchange.ts'
-import { bodyAtHand, readBody } from './read-body.ts'
+import { readBody } from './read-body.ts'
 import { refuseTimeLeft, timeLeftOf } from './time-left.ts'
 
 export interface CallRouteOptions {
@@ -41,9 +41,6 @@ export interface CallRoutes {
   refuse(exchange: Exchange, error: GatewayError, extra?: readonly string[]): void
 }
 
-/** Awaited, it goes on when the parser is through with what it was given: a request's head is told before its body is read. */
-const PARSED = Promise.resolve()
-
 export function createCallRoutes(options: CallRouteOptions, ports: CallRoutePorts): CallRoutes {
   const { gateway } = ports
 
@@ -71,9 +68,7 @@ export function createCallRoutes(options: CallRouteOptions, ports: CallRoutePort
     if (isOver(exchange)) return
     if (caller instanceof GatewayError) return refuse(exchange, caller)
     goOn(exchange)
-    await PARSED
-    if (isOver(exchange)) return
-    const body = bodyAtHand(exchange.req, options.descriptorLimit) ?? (await readBody(exchange, options.descriptorLimit))
+    const body = await readBody(exchange, options.descriptorLimit)
     const refusal = ports.overloadByBody(body.length)
     if (refusal) return refuse(exchange, refusal)
     const answer = await serve(exchange, caller, body)

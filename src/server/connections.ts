@@ -12,9 +12,9 @@ import type { Exchange } from './exchange.ts'
 type Serve = (exchange: Exchange) => void
 
 interface Connection {
-  /** Arrived and not over, in order of arrival; the first of them is served. */
-  readonly open: Set<Exchange>
-  /** Those behind it. */
+  /** The one that is served; null: none. */
+  served: Exchange | null
+  /** Those behind it, in order of arrival. */
   readonly waiting: { readonly exchange: Exchange; readonly serve: Serve }[]
   /** So many wait that nothing more is read. */
   held: boolean
@@ -64,7 +64,7 @@ export function watchConnections(server: Server, ports: ConnectionPorts): Connec
   const of = (socket: Duplex): Connection => {
     let connection = connections.get(socket)
     if (!connection) {
-      connection = { open: new Set(), waiting: [], held: false, latest: null, broken: false, last: null }
+      connection = { served: null, waiting: [], held: false, latest: null, broken: false, last: null }
       connections.set(socket, connection)
     }
     return connection
@@ -83,9 +83,9 @@ export function watchConnections(server: Server, ports: ConnectionPorts): Connec
     connection.broken = true
     const error = mapFault(fault)
     if (error === null || !socket.writable) return void socket.destroy()
-    const { open, latest } = connection
+    const { latest } = connection
     const reading = latest !== null && !latest.req.complete ? latest : null
-    const last = [...open].findLast((exchange) => exchange !== reading)
+    const last = underWay(connection).findLast((exchange) => exchange !== reading)
     if (last) {
       // Those are due first, and the last of them closes; a bare refusal before them would be taken for one of theirs.
       endWith(connection, last)
@@ -102,21 +102,25 @@ export function watchConnections(server: Server, ports: ConnectionPorts): Connec
     begin(exchange, serve) {
       const { socket } = exchange.req
       const connection = of(socket)
-      connection.open.add(exchange)
       connection.latest = exchange
-      if (connection.open.size === 1) return serve(exchange)
+      if (connection.served === null) {
+        connection.served = exchange
+        return serve(exchange)
+      }
       connection.waiting.push({ exchange, serve })
       if (connection.waiting.length >= MOST_WAITING) hold(socket, connection)
     },
     end(exchange) {
       const { socket } = exchange.req
       const connection = of(socket)
-      connection.open.delete(exchange)
+      // An idle connection holds nothing of what it was used for.
+      if (exchange === connection.latest && exchange.req.complete) connection.latest = null
       if (exchange === connection.last && socket.writable) {
         socket.end() // its head had gone out before it was known to be the last
         linger(socket, ports.lingerMs)
       }
       const next = connection.waiting.shift()
+      connection.served = next?.exchange ?? null
       if (!next) return
       if (!socket.writable) return void connection.waiting.splice(0)
       socket.setTimeout(0) // what ran was for the answer before
@@ -126,11 +130,16 @@ export function watchConnections(server: Server, ports: ConnectionPorts): Connec
     refuse(socket, error, extra) {
       socket.on('error', () => socket.destroy()).resume()
       const connection = of(socket)
-      const last = [...connection.open].at(-1)
+      const last = underWay(connection).at(-1)
       if (last) return endWith(connection, last)
       refuse(socket, error, null, extra)
     },
   }
+}
+
+/** Arrived and not over, in order of arrival. */
+function underWay({ served, waiting }: Connection): Exchange[] {
+  return served === null ? [] : [served, ...waiting.map(({ exchange }) => exchange)]
 }
 
 function endWith(connection: Connection, last: Exchange): void {

@@ -22,6 +22,8 @@ export interface Exchange {
   closes: boolean
   /** Ends what is done for this request: the caller hung up, or the gateway stops. */
   stop: ((reason: GatewayError) => void) | null
+  /** Among the requests under way (in-flight.ts). */
+  place: number
 }
 
 const NO_HEADERS: readonly string[] = []

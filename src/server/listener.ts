@@ -1,8 +1,9 @@
 // Ports and sockets of the HTTP servers: opening, settings, closing. Knows nothing of what is served.
 import cluster from 'node:cluster'
 import { createServer, type ServerOptions as HttpSettings, type Server } from 'node:http'
-import { createServer as createTlsServer, type Server as TlsServer } from 'node:https'
+import { createServer as createTlsServer } from 'node:https'
 import { type AddressInfo, isIPv4, type Socket } from 'node:net'
+import { ArrivingRequest } from './arriving-request.ts'
 
 /** All in ms. */
 export interface ServerClocks {
@@ -52,7 +53,7 @@ const HEAD_LIMIT = 16 * 1024
 /** `tls` null: plain HTTP. */
 export function createListener(clocks: ServerClocks, tls: ListenerTls | null = null): Listener {
   const secure = tls === null ? null : createTlsServer({ ...settings(clocks), ...tlsSettings(clocks, tls) })
-  const server: Server | TlsServer = secure ?? createServer(settings(clocks))
+  const server: Server = secure ?? createServer(settings(clocks))
   server.maxHeadersCount = 0 // none is silently dropped: the size of the head is limit enough
   const sockets = new Set<Socket>()
   server.on('connection', (socket) => {
@@ -95,10 +96,11 @@ function tlsSettings(clocks: ServerClocks, tls: ListenerTls) {
   }
 }
 
-function settings(clocks: ServerClocks): HttpSettings {
+function settings(clocks: ServerClocks): HttpSettings<typeof ArrivingRequest> {
   const headMs = clocks.headMs ?? 10_000
   const requestMs = clocks.requestMs ?? 60_000
   return {
+    IncomingMessage: ArrivingRequest,
     maxHeaderSize: HEAD_LIMIT,
     headersTimeout: Math.min(headMs, requestMs),
     requestTimeout: requestMs,

@@ -186,6 +186,7 @@ function createBegin(ports: {
       // Node forgets what stood behind such a request in what it had read: what comes next may be the middle of something.
       closes: req.headers.upgrade !== undefined,
       stop: null,
+      place: 0,
     }
     connections.begin(exchange, (mine) => {
       track(mine)
