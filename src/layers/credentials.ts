@@ -37,35 +37,34 @@ type GivenAuth = Extract<CredentialChoice, { kind: 'given' }>['auth']
 interface Held {
   readonly credential: OpenCredential
   readonly secret: Secret | null
+  /** As the trail tells it. */
+  readonly name: string | null
 }
 
 export function credentials({ secrets, schemes, tokens, openPool }: CredentialPorts): Layer {
   const { clock } = tokens
   // Keyed by identity: a new version is a new object, and what nobody holds any more is forgotten by itself.
-  const opened = new WeakMap<Secret | GivenAuth, OpenCredential>()
-  const open = <K extends Secret | GivenAuth>(key: K, make: (key: K) => OpenCredential): OpenCredential => {
+  const opened = new WeakMap<Secret | GivenAuth, Held>()
+  const open = <K extends Secret | GivenAuth>(key: K, make: (key: K) => Held): Held => {
     const known = opened.get(key)
     if (known) return known
     const fresh = make(key)
     opened.set(key, fresh)
     return fresh
   }
-  const makeStored = (secret: Secret): OpenCredential => {
+  const makeStored = (secret: Secret): Held => {
     const { scheme, values, pool } = secret
-    return pool
-      ? openPool(
-          secret,
-          pool.members.map((member) => schemes[scheme].open(member)),
-        )
-      : schemes[scheme].open(values)
+    const openOne = (one: typeof values): OpenCredential => schemes[scheme].open(one)
+    const members = pool?.members.map(openOne)
+    const credential = members ? openPool(secret, members) : openOne(values)
+    return { credential, secret, name: nameOf(secret, null) }
   }
-  const makeGiven = (auth: GivenAuth): OpenCredential => schemes[auth.type].open(auth)
-  const openGiven = (auth: GivenAuth): Held => ({ credential: open(auth, makeGiven), secret: null })
+  const makeGiven = (auth: GivenAuth): Held => ({ credential: schemes[auth.type].open(auth), secret: null, name: null })
   const openStored = (secret: Secret, request: HopRequest, context: CallContext): Held => {
     if (schemes[secret.scheme].place !== 'request') throw wrongPlace(secret, request)
     refuseMisplaced(secret, request)
-    context.trail.credential = nameOf(secret, null)
-    return { credential: open(secret, makeStored), secret }
+    context.trail.credential = opened.get(secret)?.name ?? nameOf(secret, null)
+    return open(secret, makeStored)
   }
   const find = (choice: StoredChoice, request: HopRequest, context: CallContext): Secret | Promise<Secret> => {
     refuseUnsafe(choice, request)
@@ -81,14 +80,19 @@ export function credentials({ secrets, schemes, tokens, openPool }: CredentialPo
     return unlessCancelled(shared, cancellation).finally(() => trail.waited(clock.now() - from, 'renewed credential'))
   }
 
-  /** Obtained where it must be, then injected and sent; once for each time that the request goes out. */
-  const sendWith = async (held: Held, request: HopRequest, next: Dispatch, context: CallContext): Promise<UpstreamResponse> => {
-    const { credential, secret } = held
-    const obtained = obtain(held, request, context)
-    if (obtained) await obtained
+  const inject = ({ credential, secret }: Held, request: HopRequest, context: CallContext): Injection => {
     const injection = credential.inject(request)
     if (injection.member !== undefined && secret !== null) context.trail.credential = nameOf(secret, injection.member)
     watchBodies(request, { injection, secret }, context)
+    return injection
+  }
+
+  /** Obtained where it must be, then injected and sent; once for each time that the request goes out. */
+  const sendWith = async (held: Held, request: HopRequest, next: Dispatch, context: CallContext): Promise<UpstreamResponse> => {
+    const { credential } = held
+    const obtained = obtain(held, request, context)
+    if (obtained) await obtained
+    const injection = inject(held, request, context)
     try {
       const response = await cleaned(send(request, injection, next, context), credential, request)
       return response.status === 429 && injection.member !== undefined ? { ...response, keyOfPool: true } : response
@@ -99,9 +103,12 @@ export function credentials({ secrets, schemes, tokens, openPool }: CredentialPo
   }
 
   const attach = (held: Held, bare: HopRequest, next: Dispatch, context: CallContext): Promise<UpstreamResponse> => {
-    const sendOnce = (again: HopRequest): Promise<UpstreamResponse> => sendWith(held, again, next, context)
-    const { dialogue } = held.credential
-    return dialogue ? converse(dialogue, bare, context, sendOnce) : sendOnce(bare)
+    const { credential } = held
+    const { dialogue } = credential
+    if (dialogue) return converse(dialogue, bare, context, (again) => sendWith(held, again, next, context))
+    if (credential.obtain) return sendWith(held, bare, next, context)
+    // At hand, and nothing follows from any answer: no promise of its own.
+    return cleaned(send(bare, inject(held, bare, context), next, context), credential, bare)
   }
 
   /** security.md, "Rotation": `refused` by a 401 within an overlap, the other version gets one try, where a repeat is safe. */
@@ -129,7 +136,7 @@ export function credentials({ secrets, schemes, tokens, openPool }: CredentialPo
       context.trail.bodyRules = request.plan.adapter.audit
       return next(request, context)
     }
-    if (choice.kind === 'given') return attach(openGiven(choice.auth), withoutCallersOwn(request, context), next, context)
+    if (choice.kind === 'given') return attach(open(choice.auth, makeGiven), withoutCallersOwn(request, context), next, context)
     // Not awaited unless it must be: a secret that is in memory costs no turn of the event loop.
     const found = find(choice, request, context)
     const secret = found instanceof Promise ? await unlessCancelled(found, context.cancellation) : found

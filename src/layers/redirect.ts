@@ -59,7 +59,8 @@ const REFUSALS: ReadonlySet<string> = new Set(['Forbidden', 'EgressDenied', 'Unk
 export function redirect(ports: RedirectPorts): Layer {
   return (next) => async (first, context) => {
     let hop: Hop = { request: first, followed: 0, secured: first.url.scheme === 'https', originChanged: false }
-    let response = await send(next, first, context)
+    context.trail.url = first.url.href
+    let response = keepCookies(await next(first, context), first, context)
     for (;;) {
       const following = nextAfter(ports, { hop, first, response, context })
       if (following === null) return response
@@ -70,10 +71,8 @@ export function redirect(ports: RedirectPorts): Layer {
   }
 }
 
-async function send(next: Dispatch, request: HopRequest, context: CallContext): Promise<UpstreamResponse> {
-  const { trail, jar } = context
-  trail.url = request.url.href
-  const response = await next(request, context)
+/** Gives the answer back. */
+function keepCookies(response: UpstreamResponse, request: HopRequest, { trail, jar }: CallContext): UpstreamResponse {
   const setCookies = headerValues(response.rawHeaders, 'set-cookie')
   if (setCookies.length === 0) return response
   for (const [name, value] of jar.store(request.url, setCookies)) {
@@ -153,7 +152,8 @@ async function follow(next: Dispatch, request: HopRequest, from: Followed): Prom
   const url = trail.url ?? from.request.url.href
   const at = trail.history.push(historyEntry(from, url)) - 1
   try {
-    return await send(next, request, from.context)
+    trail.url = request.url.href
+    return keepCookies(await next(request, from.context), request, from.context)
   } catch (error) {
     if (!(error instanceof GatewayError) || !REFUSALS.has(error.type)) throw error
     trail.history.splice(at, 1)

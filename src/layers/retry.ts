@@ -2,7 +2,7 @@
 // below it; a wait between tries holds no slot.
 import { GatewayError } from '../errors/gateway-error.ts'
 import type { CallContext } from '../model/call-context.ts'
-import type { Dispatch, Layer } from '../model/dispatch.ts'
+import type { Layer } from '../model/dispatch.ts'
 import type { HopRequest } from '../model/hop.ts'
 import type { Clock, Logger, Meter, Random, RefusedRetry } from '../model/ports.ts'
 import { headerValues, type UpstreamResponse } from '../model/upstream-response.ts'
@@ -101,7 +101,13 @@ export function retry(state: RetryState, ports: RetryPorts): Layer {
     const hop: Hop = { request, context, tally: { total: 0, connect: 0, read: 0, status: 0, other: 0 } }
     let staleRepeated = false
     for (;;) {
-      const ended = await tryOnce(next, request, context)
+      let ended: Ended
+      try {
+        ended = { kind: 'answer', response: await next(request, context) }
+      } catch (error) {
+        if (!(error instanceof GatewayError)) throw error
+        ended = { kind: 'failure', error }
+      }
       if (ended.kind === 'answer' && !isFailing(ended.response, request)) return ended.response
       if (ended.kind === 'failure' && ended.error.staleConnection && request.plan.repeatable && !staleRepeated) {
         staleRepeated = true // free of budget and counters: the connection had aged, nobody failed
@@ -116,15 +122,6 @@ export function retry(state: RetryState, ports: RetryPorts): Layer {
       tell(request.plan.adapter.name, state.amplification.countRetry())
       await pause(verdict.waitMs, verdict.because, context, clock)
     }
-  }
-}
-
-async function tryOnce(next: Dispatch, request: HopRequest, context: CallContext): Promise<Ended> {
-  try {
-    return { kind: 'answer', response: await next(request, context) }
-  } catch (error) {
-    if (error instanceof GatewayError) return { kind: 'failure', error }
-    throw error
   }
 }
 

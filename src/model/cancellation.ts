@@ -13,23 +13,25 @@ export interface Cancellation {
 }
 
 export function createCancellation(): Cancellation {
-  const listeners = new Set<(reason: GatewayError) => void>()
+  const listeners: ((reason: GatewayError) => void)[] = []
   // A plain property, no getter: V8 gives every object with getters of its own a shape of its own.
   const cancellation: Cancellation & { reason: GatewayError | null } = {
     reason: null,
     cancel(error) {
       if (cancellation.reason) return
       cancellation.reason = error
-      for (const listener of [...listeners]) listener(error)
-      listeners.clear()
+      for (const listener of listeners.splice(0)) listener(error)
     },
     onCancel(listener) {
       if (cancellation.reason) {
         listener(cancellation.reason)
         return () => {}
       }
-      listeners.add(listener)
-      return () => listeners.delete(listener)
+      listeners.push(listener)
+      return () => {
+        const at = listeners.indexOf(listener)
+        if (at >= 0) listeners.splice(at, 1)
+      }
     },
     throwIfCancelled() {
       if (cancellation.reason) throw cancellation.reason

@@ -26,6 +26,13 @@ export function headerValues(rawHeaders: readonly string[], name: string): strin
 
 /** Values of a header joined by ', ' (RFC 9110 §5.3), or undefined. */
 export function headerValue(rawHeaders: readonly string[], name: string): string | undefined {
-  const values = headerValues(rawHeaders, name)
-  return values.length === 0 ? undefined : values.join(', ')
+  const wanted = name.toLowerCase()
+  let joined: string | undefined
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const given = rawHeaders[i] as string
+    if (given.length !== wanted.length || given.toLowerCase() !== wanted) continue
+    const value = rawHeaders[i + 1] as string
+    joined = joined === undefined ? value : `${joined}, ${value}`
+  }
+  return joined
 }

@@ -54,8 +54,10 @@ export function createConnectionPool(options: PoolOptions): ConnectionPool {
 
   /** Whoever waits looks again: waiting is rare, so nobody is singled out. */
   const changed = (): void => {
-    for (const wake of waiting) wake()
-    waiting.clear()
+    if (waiting.size > 0) {
+      for (const wake of waiting) wake()
+      waiting.clear()
+    }
     if (whenEmpty !== null && open() === 0) whenEmpty()
   }
 
@@ -111,7 +113,7 @@ export function createConnectionPool(options: PoolOptions): ConnectionPool {
   /** HTTP/1.1, nothing under way on it any more. */
   const settle = (connection: Connection): void => {
     if (isClosing || !isUsable(connection) || connection.socket.writableLength > 0) connection.destroy()
-    else groups.find((group) => group.all.has(connection))?.idle.push(connection)
+    else for (const group of groups) if (group.all.has(connection)) group.idle.push(connection)
     changed()
   }
 

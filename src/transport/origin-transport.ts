@@ -15,7 +15,7 @@ import { type Connection, openConnection } from './connection.ts'
 import { createConnectionPool } from './connection-pool.ts'
 import { decodeBody } from './decode-body.ts'
 import { createDial, type Dial, type DialRequest } from './dial.ts'
-import { exchange, type Progress, type WireAnswer, withFacts } from './exchange.ts'
+import { createExchange, type Exchange, type Progress, type WireAnswer, withFacts } from './exchange.ts'
 import type { ConnectionScope, Origin, TransportPorts } from './ports.ts'
 import { createScopes } from './scopes.ts'
 
@@ -33,7 +33,10 @@ export function createOriginTransport(adapter: AdapterPolicy, origin: Origin, po
   const { clock, meter } = ports
   const pool = createConnectionPool({ connections: adapter.pool.connections, http2: adapter.pool.http2 })
   const scopeFor = createScopes(adapter, origin, ports.secrets)
-  const dialOf = rememberPerScope((scope) => createDial(adapter, origin, scope, ports))
+  const dialOf = remembered<ConnectionScope, Dial>((scope) => createDial(adapter, origin, scope, ports))
+  const exchangeOn = remembered<Connection, Exchange>((connection) => createExchange(connection, clock))
+
+  const urlOf = rememberUrl(origin)
 
   const connect = async (
     scope: ConnectionScope,
@@ -67,74 +70,87 @@ export function createOriginTransport(adapter: AdapterPolicy, origin: Origin, po
     }
   }
 
-  const tryOnce = async (
-    request: HopRequest,
-    context: CallContext,
-    attempt: Attempt,
-    progress: Progress,
-  ): Promise<UpstreamResponse> => {
-    const found = scopeFor(request.plan, context.caller.name)
-    const scope = found instanceof Promise ? await unlessCancelled(found, context.cancellation) : found
-    if (!scope.verify && origin.scheme === 'https') meter.insecure(adapter.name)
-    for (;;) {
-      const connection = pool.take(scope) ?? (await connect(scope, request, context, attempt))
-      attempt.address = connection.address
-      attempt.reused = connection.served > 0
-      const onSent = (): void => {
-        context.trail.bytesOut += request.body?.byteLength ?? 0
-      }
-      let answer: WireAnswer | null
-      try {
-        answer = await exchange({ connection, request, progress, cancellation: context.cancellation, clock, onSent })
-      } catch (error) {
-        if (error instanceof GatewayError && error.staleConnection) pool.dropIdle(scope)
-        throw error
-      } finally {
-        if (bindsConnection(request) && !connection.http2) connection.destroy()
-        pool.release(connection)
-      }
-      if (answer !== null) return responseOf(answer, request, context.cancellation)
-    }
+  const release = (connection: Connection, request: HopRequest): void => {
+    if (bindsConnection(request) && !connection.http2) connection.destroy()
+    pool.release(connection)
   }
 
+  const close = (attempt: Attempt, begun: number, { sent, firstByte, head }: Progress): void => {
+    attempt.sent = sent
+    attempt.firstByte = firstByte === null ? null : rounded(firstByte)
+    if (head !== null) attempt.status = head.status
+    attempt.elapsed = rounded(clock.now() - begun)
+    meter.attemptEnded({
+      adapter: adapter.name,
+      status: attempt.status ?? null,
+      error: attempt.error ?? null,
+      seconds: attempt.elapsed / 1000,
+      reused: attempt.reused,
+    })
+  }
+
+  // One function rather than one for each step: every call goes through here, and each async function costs it a promise.
   const dispatch: Dispatch = async (request, context) => {
     context.cancellation.throwIfCancelled()
     const begun = clock.now()
-    const attempt = openAttempt(request, context, origin, begun)
+    const attempt = openAttempt(request, context, { origin: origin.origin, url: urlOf(request), begun })
     const progress: Progress = { sent: 'no', firstByte: null, head: null }
     try {
-      return await tryOnce(request, context, attempt, progress)
+      const found = scopeFor(request.plan, context.caller.name)
+      const scope = found instanceof Promise ? await unlessCancelled(found, context.cancellation) : found
+      if (!scope.verify && origin.scheme === 'https') meter.insecure(adapter.name)
+      for (;;) {
+        const connection = pool.take(scope) ?? (await connect(scope, request, context, attempt))
+        attempt.address = connection.address
+        attempt.reused = connection.served > 0
+        let answer: WireAnswer | null
+        try {
+          answer = await exchangeOn(connection)(request, context, progress)
+        } catch (error) {
+          if (error instanceof GatewayError && error.staleConnection) pool.dropIdle(scope)
+          throw error
+        } finally {
+          release(connection, request)
+        }
+        if (answer === null) continue // it had died before the request was begun on it
+        const response = responseOf(answer, request, context.cancellation)
+        return response instanceof Promise ? await response : response
+      }
     } catch (thrown) {
       const error =
         thrown instanceof GatewayError ? thrown : new GatewayError('InternalError', 'the transport failed', { cause: thrown })
       attempt.error = error.type
       throw error
     } finally {
-      attempt.sent = progress.sent
-      attempt.firstByte = progress.firstByte === null ? null : rounded(progress.firstByte)
-      if (progress.head !== null) attempt.status = progress.head.status
-      attempt.elapsed = rounded(clock.now() - begun)
-      meter.attemptEnded({
-        adapter: adapter.name,
-        status: attempt.status ?? null,
-        error: attempt.error ?? null,
-        seconds: attempt.elapsed / 1000,
-        reused: attempt.reused,
-      })
+      close(attempt, begun, progress)
     }
   }
 
   return { dispatch, sample: pool.sample, close: pool.close, destroy: pool.destroy }
 }
 
-function openAttempt(request: HopRequest, { trail }: CallContext, origin: Origin, begun: number): Attempt {
+/** Without the query, which may hold what is nobody's business. In one piece, and made anew only for another path. */
+function rememberUrl({ origin }: Origin): (request: HopRequest) => string {
+  let path = ''
+  let whole = inOnePiece(origin)
+  return ({ url, shownPath = url.path }) => {
+    if (shownPath === path) return whole
+    path = shownPath
+    whole = inOnePiece(origin, path)
+    return whole
+  }
+}
+
+type Opening = Pick<Attempt, 'origin' | 'url' | 'begun'>
+
+function openAttempt(request: HopRequest, { trail }: CallContext, { origin, url, begun }: Opening): Attempt {
   const { waited, because } = trail.takeWait()
   const attempt: Attempt = {
     hop: request.hop,
     method: request.method,
-    url: inOnePiece(origin.origin, request.shownPath ?? request.url.path),
+    url,
     adapter: request.plan.adapter.name,
-    origin: origin.origin,
+    origin,
     address: null,
     reused: false,
     waited,
@@ -185,12 +201,15 @@ function connectTimeout({ hostname, port }: Origin, connectMs: number, phase: st
   )
 }
 
-function rememberPerScope(create: (scope: ConnectionScope) => Dial): (scope: ConnectionScope) => Dial {
-  const known = new WeakMap<ConnectionScope, Dial>()
-  return (scope) => {
-    const found = known.get(scope) ?? create(scope)
-    known.set(scope, found)
-    return found
+/** One for each `key`, for as long as that is there. */
+function remembered<Key extends object, Value>(create: (key: Key) => Value): (key: Key) => Value {
+  const known = new WeakMap<Key, Value>()
+  return (key) => {
+    const before = known.get(key)
+    if (before !== undefined) return before
+    const made = create(key)
+    known.set(key, made)
+    return made
   }
 }
 

@@ -1,18 +1,46 @@
 // The head of an answer: header bytes to latin-1 text, and the limits on it.
 import type { IncomingHttpHeaders } from 'node:http'
 import type { ErrorType } from '../errors/catalogue.ts'
-import type { PartialResponse } from '../errors/gateway-error.ts'
 import { MAX_HEAD_BYTES } from './connection.ts'
 
 export const MAX_HEADERS = 100
 
 type GivenHeaders = Buffer[] | string[] | IncomingHttpHeaders | null | undefined
 
-/** [name, value, …] as received. HTTP/2's come as an object; its pseudo-headers are left out. */
-export function rawHeadersOf(given: GivenHeaders): readonly string[] {
-  if (Array.isArray(given)) return textsOf(given)
+/** What an HTTP/1.1 or HTTP/2 head says, and what it says about its body. */
+export interface Head {
+  /** [name, value, …] as received. */
+  readonly rawHeaders: readonly string[]
+  /** Names and values. */
+  readonly bytes: number
+  /** Joined as RFC 9110 §5.3 has it; undefined: none. */
+  readonly contentEncoding: string | undefined
+  /** Bytes on the wire; NaN where none is declared. */
+  readonly contentLength: number
+}
+
+/** One pass over the names. */
+export function readHead(given: GivenHeaders): Head {
+  const rawHeaders = Array.isArray(given) ? textsOf(given) : pairsOf(given ?? {})
+  let bytes = 0
+  let contentEncoding: string | undefined
+  let contentLength = Number.NaN
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i] ?? ''
+    const value = rawHeaders[i + 1] ?? ''
+    bytes += name.length + value.length
+    if (name.length === 14 && name.toLowerCase() === 'content-length') contentLength = Number(value)
+    else if (name.length === 16 && name.toLowerCase() === 'content-encoding') {
+      contentEncoding = contentEncoding === undefined ? value : `${contentEncoding}, ${value}`
+    }
+  }
+  return { rawHeaders, bytes, contentEncoding, contentLength }
+}
+
+/** HTTP/2's come as an object; its pseudo-headers are left out. */
+function pairsOf(given: IncomingHttpHeaders): readonly string[] {
   const raw: string[] = []
-  for (const [name, value] of Object.entries(given ?? {})) {
+  for (const [name, value] of Object.entries(given)) {
     if (name.startsWith(':') || value === undefined) continue
     for (const single of Array.isArray(value) ? value : [value]) raw.push(name, single)
   }
@@ -27,49 +55,30 @@ function textsOf(pieces: readonly (Buffer | string)[]): readonly string[] {
   const { buffer, byteOffset } = first
   const length = last.byteOffset + last.length - byteOffset
   const whole = last.buffer === buffer && length > 0 ? Buffer.from(buffer, byteOffset, length).toString('latin1') : ''
-  return pieces.map((piece) => {
-    if (typeof piece === 'string') return piece
-    const start = piece.byteOffset - byteOffset
-    const isInside = piece.buffer === buffer && start >= 0 && start + piece.length <= whole.length
-    return isInside ? whole.slice(start, start + piece.length) : piece.toString('latin1')
-  })
-}
-
-/** What an HTTP/1.1 or HTTP/2 head says about its body. */
-export interface BodyHeaders {
-  /** Joined as RFC 9110 §5.3 has it; undefined: none. */
-  readonly contentEncoding: string | undefined
-  /** Bytes on the wire; NaN where none is declared. */
-  readonly contentLength: number
-}
-
-/** One pass over the names. */
-export function bodyHeadersOf(rawHeaders: readonly string[]): BodyHeaders {
-  let contentEncoding: string | undefined
-  let contentLength = Number.NaN
-  for (let i = 0; i < rawHeaders.length; i += 2) {
-    const name = rawHeaders[i] ?? ''
-    const value = rawHeaders[i + 1] ?? ''
-    if (name.length === 14 && name.toLowerCase() === 'content-length') contentLength = Number(value)
-    else if (name.length === 16 && name.toLowerCase() === 'content-encoding') {
-      contentEncoding = contentEncoding === undefined ? value : `${contentEncoding}, ${value}`
+  const texts: string[] = []
+  for (const piece of pieces) {
+    if (typeof piece === 'string') texts.push(piece)
+    else {
+      const start = piece.byteOffset - byteOffset
+      const isInside = piece.buffer === buffer && start >= 0 && start + piece.length <= whole.length
+      texts.push(isInside ? whole.slice(start, start + piece.length) : piece.toString('latin1'))
     }
   }
-  return { contentEncoding, contentLength }
+  return texts
 }
 
 /** What is wrong with a head that was read; null: nothing. HTTP/1.1 heads over the byte limit never get here. */
 export function headFault(
-  head: PartialResponse,
+  status: number,
+  head: Head,
   hostname: string,
 ): { readonly type: ErrorType; readonly message: string } | null {
-  if (head.status < 100)
-    return { type: 'ConnectionError', message: `${hostname} answered with status ${head.status}, which is not HTTP` }
+  if (status < 100) return { type: 'ConnectionError', message: `${hostname} answered with status ${status}, which is not HTTP` }
   const count = head.rawHeaders.length / 2
   if (count > MAX_HEADERS) {
     return { type: 'ResponseTooLarge', message: `${hostname} sent ${count} response headers; ${MAX_HEADERS} are read` }
   }
-  if (sizeOf(head.rawHeaders) > MAX_HEAD_BYTES) {
+  if (head.bytes > MAX_HEAD_BYTES) {
     return { type: 'ResponseTooLarge', message: `the response headers of ${hostname} are larger than ${MAX_HEAD_BYTES} bytes` }
   }
   return null
@@ -78,10 +87,4 @@ export function headFault(
 /** RFC 9110 §6.4.1: answers that have no body whatever their headers say. */
 export function hasNoBody(method: string, status: number): boolean {
   return method === 'HEAD' || status === 204 || status === 304
-}
-
-function sizeOf(texts: readonly string[]): number {
-  let size = 0
-  for (const text of texts) size += text.length
-  return size
 }
