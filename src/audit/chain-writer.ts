@@ -109,7 +109,7 @@ export function openChain(options: ChainOptions): ChainWriter {
       const at = place(instant.slice(0, 10))
       try {
         if (state.key !== null && state.key !== keys.active.id) settle(at, keys, state, instant)
-        write(at, state, entries, { key: keys.active, instant })
+        write(at, state, entries, { key: keys.active, instant, handover: null })
         return state.seq - entries.length + 1
       } catch (error) {
         failed = true
@@ -153,22 +153,23 @@ function settle(at: Current, keys: AuditKeys, state: State, instant: string): vo
   else if (state.key !== null && state.key !== active.id)
     notes.push(`key ${state.key} is not known here; key ${active.id} goes on`)
   if (notes.length === 0) return
-  const handover = old ? { to: active.id, sealed: sealKey(old, active) } : undefined
+  const handover = old ? { to: active.id, sealed: sealKey(old, active) } : null
   const entries = notes.map((text): AuditEntry => ({ kind: 'note', note: text }))
-  write(at, state, entries, { key: old ?? active, instant, ...(handover ? { handover } : {}) })
+  write(at, state, entries, { key: old ?? active, instant, handover })
 }
 
 function write(
   at: Current,
   state: State,
   entries: readonly AuditEntry[],
-  { key, instant, handover }: { key: AuditKey; instant: string; handover?: NonNullable<Block['handover']> },
+  { key, instant, handover }: { key: AuditKey; instant: string; handover: Block['handover'] | null },
 ): void {
   const torn = at.damaged && at.file.size() > at.end ? Buffer.concat([at.file.readFrom(at.end), LINE_END]) : null
+  const { chain, mac: prev } = state
   const seq = state.seq + entries.length
-  const head = at.end === 0 ? { file: at.name, after: state.from, prev: state.from === null ? null : state.mac } : undefined
-  const block = { chain: state.chain, seq, count: entries.length, ...(head ? { head } : {}), ...(handover ? { handover } : {}) }
-  const { bytes, mac } = writeBlock(formatRecords(entries, state.seq + 1, instant), block, { key, prev: state.mac, torn })
+  const head = at.end === 0 ? { file: at.name, after: state.from, prev: state.from === null ? null : prev } : null
+  const block = { chain, seq, count: entries.length, head, handover }
+  const { bytes, mac } = writeBlock(formatRecords(entries, state.seq + 1, instant), block, { key, prev, torn })
   try {
     at.file.append(torn ? Buffer.concat([LINE_END, bytes]) : bytes)
   } catch (error) {
@@ -178,7 +179,10 @@ function write(
   }
   at.end += (torn?.length ?? 0) + bytes.length
   at.damaged = false
-  Object.assign(state, { seq, mac, key: handover?.to ?? key.id, from: at.name })
+  state.seq = seq
+  state.mac = mac
+  state.key = handover?.to ?? key.id
+  state.from = at.name
 }
 
 /** The blank keeps a block's line that lacked nothing but its line end from becoming a block after all. */
