@@ -33,6 +33,8 @@ export interface FileAuditLog extends AuditLog {
   /** Where its chain stands; null: nothing was ever written. */
   end(): ChainEnd | null
   readonly writer: WriterName
+  /** Records that another process formed, in one piece. Resolves with the first one's number; null: nobody waits for records. */
+  formed(texts: readonly string[]): Promise<number | null>
   /** Written at once, as one block. Throws where it cannot be. */
   note(entries: readonly AuditEntry[]): void
 }
@@ -98,14 +100,25 @@ export function createAuditLog(options: AuditLogOptions): FileAuditLog {
   }
 
   /** null: nothing is recorded any more. */
-  const add = (entry: AuditEntry): Batch | null => {
+  const collecting = (): Batch | null => {
     if (closed) return null
     if (!pending) {
       pending = createBatch()
       setImmediate(flush)
     }
-    pending.entries.push(entry)
     return pending
+  }
+
+  const add = (entry: AuditEntry): Batch | null => {
+    const batch = collecting()
+    batch?.entries.push(entry)
+    return batch
+  }
+
+  /** Resolves with the number of the batch's record of that index. */
+  const numbered = (batch: Batch | null, index: number): Promise<number | null> => {
+    const written = safe(batch)
+    return batch === null || !waits ? written.then(() => null) : written.then(() => batch.first + index)
   }
 
   /** One promise for all records of a write. */
@@ -117,9 +130,13 @@ export function createAuditLog(options: AuditLogOptions): FileAuditLog {
   return {
     intent(record) {
       const batch = add({ kind: 'intent', record })
-      const index = batch === null ? 0 : batch.entries.length - 1
-      const written = safe(batch)
-      return batch === null || !waits ? written.then(() => null) : written.then(() => batch.first + index)
+      return numbered(batch, batch === null ? 0 : batch.entries.length - 1)
+    },
+    formed(texts) {
+      const batch = collecting()
+      const index = batch?.entries.length ?? 0
+      for (const text of texts) batch?.entries.push({ kind: 'formed', text })
+      return numbered(batch, index)
     },
     result: (record) => safe(add({ kind: 'result', record })),
     act: (record) => safe(add({ kind: 'act', record })),

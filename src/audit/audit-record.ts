@@ -13,17 +13,34 @@ export type AuditEntry =
       /** Files that are removed for their age, and the last MAC of each. */
       readonly removed?: Readonly<Record<string, string>>
     }
+  | FormedEntry
+
+/** Of another process: the text that formRecord made of a record there. */
+export interface FormedEntry {
+  readonly kind: 'formed'
+  readonly text: string
+}
 
 /** All entries of one write as the text of their lines. `seq` is the first one's number, `at` the instant of the write. */
 export function formatRecords(entries: readonly AuditEntry[], seq: number, at: string): string {
   let text = ''
   let number = seq
-  for (const entry of entries) text += `${JSON.stringify(toLine(entry, number++, at))}\n`
+  for (const entry of entries) {
+    const line =
+      entry.kind === 'formed' ? `{"seq":${number},"at":"${at}",${entry.text}` : JSON.stringify(toLine(entry, number, at))
+    text += `${line}\n`
+    number++
+  }
   return text
 }
 
+/** What a record says whatever its number and its instant, to be put behind these. Has no line end in it. */
+export function formRecord(entry: Exclude<AuditEntry, FormedEntry>): string {
+  return JSON.stringify(toLine(entry)).slice(1)
+}
+
 /** What is undefined has no place in the line. Without spreads: an object made with one takes several times as long to make. */
-function toLine(entry: AuditEntry, seq: number, at: string): Record<string, unknown> {
+function toLine(entry: Exclude<AuditEntry, FormedEntry>, seq?: number, at?: string): Record<string, unknown> {
   const { kind } = entry
   if (kind === 'note') return { seq, at, kind, note: entry.note, removed: entry.removed }
   if (kind === 'act') {

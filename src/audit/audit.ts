@@ -43,11 +43,17 @@ export interface Audit extends AuditLog {
   lags(): SinkSample[]
 }
 
+/** The trail that this process writes, and others through it. */
+export interface OwnAudit extends Audit {
+  /** Records that another process formed, in one piece. Resolves with the first one's number; null: nobody waits for records. */
+  formed(kind: 'intents' | 'ends', texts: readonly string[]): Promise<number | null>
+}
+
 const STREAM = 'stream'
 const STREAM_BATCH = 500
 
 /** Throws where the folder or today's file cannot be used. */
-export function openAudit(settings: AuditSettings, ports: AuditPorts): Audit {
+export function openAudit(settings: AuditSettings, ports: AuditPorts): OwnAudit {
   const { durability, fileBytes, compressAfterMs } = settings
   const { dataDir, keys, clock, meter, log } = ports
   const trail = createAuditLog({ dataDir, clock, meter, log, durability, fileBytes, keys })
@@ -59,9 +65,11 @@ export function openAudit(settings: AuditSettings, ports: AuditPorts): Audit {
   const stopHousekeeping = keepHouse(settings, { folder, keys, clock, log, trail, needed })
   const limit = settings.stream?.refuseAfterMs ?? null
   const behind = (): boolean => limit !== null && stream !== undefined && stream.sample().lagSeconds * 1000 > limit
+  const refused = (): Promise<never> => Promise.reject(streamBehind(limit ?? 0))
   return {
     ...trail,
-    intent: (record) => (behind() ? Promise.reject(streamBehind(limit ?? 0)) : trail.intent(record)),
+    intent: (record) => (behind() ? refused() : trail.intent(record)),
+    formed: (kind, texts) => (kind === 'intents' && behind() ? refused() : trail.formed(texts)),
     writable: () => !behind() && trail.writable(),
     search,
     lags: () => shippers.map((shipper) => shipper.sample()),

@@ -1,32 +1,31 @@
-// The audit trail of a worker: the primary writes the one chain. The records of one turn of the event loop go to it together, and
-// each promise resolves when the primary has written them.
-import type { Audit } from '../audit/audit.ts'
-import type { AuditEntry } from '../audit/audit-record.ts'
+// The audit trail of a worker: it forms its records, the primary writes the one chain. Those of one turn of the event loop go to it
+// together, and each promise resolves when the primary has written them.
+import type { Audit, OwnAudit } from '../audit/audit.ts'
+import { type AuditEntry, type FormedEntry, formRecord } from '../audit/audit-record.ts'
 import { streamPages } from '../audit/stream-pages.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
 import type { AuditPage, AuditPageQuery } from '../model/audit-search.ts'
-import type { AuditLog } from '../model/ports.ts'
 import type { Peer } from './peer.ts'
 
-export type AuditBatch = readonly Exclude<AuditEntry, { readonly kind: 'note' }>[]
+/** `records`: each one's text, a line each. */
+export interface AuditBatch {
+  readonly kind: 'intents' | 'ends'
+  readonly records: string
+}
 
 export interface AuditAnswers {
-  /** The number of each record; rejects, with none of them counted, where they cannot be written. */
-  readonly audit: (batch: AuditBatch) => Promise<readonly (number | null)[]>
+  /** The number of the first record; null: nobody waits for records. Rejects, with none of them counted, where they cannot be written. */
+  readonly audit: (batch: AuditBatch) => Promise<number | null>
   readonly auditWritable: (_: null) => boolean
   readonly searchAudit: (query: AuditPageQuery) => Promise<AuditPage>
 }
 
 /** What the primary answers. */
-export function answerAudit({ search, ...trail }: Audit): AuditAnswers {
-  const write = (entry: AuditBatch[number]): Promise<number | null> => {
-    if (entry.kind === 'intent') return trail.intent(entry.record)
-    return (entry.kind === 'result' ? trail.result(entry.record) : trail.act(entry.record)).then(() => null)
-  }
+export function answerAudit(trail: Pick<OwnAudit, 'formed' | 'writable' | 'search'>): AuditAnswers {
   return {
-    audit: (batch) => Promise.all(batch.map(write)),
+    audit: ({ kind, records }) => trail.formed(kind, records.split('\n')),
     auditWritable: () => trail.writable(),
-    searchAudit: (query) => search.search(query),
+    searchAudit: (query) => trail.search.search(query),
   }
 }
 
@@ -37,24 +36,39 @@ export function auditByPrimary(primary: Pick<Peer<AuditAnswers>, 'ask'>, { waits
   const told = (failed: boolean): void => {
     failing = failed && waits
   }
+  let scheduled = false
+  /** Together, so that they are one message. */
+  const flush = (): void => {
+    scheduled = false
+    ends.flush()
+    intents.flush()
+  }
+  const soon = (): void => {
+    if (!scheduled) setImmediate(flush)
+    scheduled = true
+  }
   // Apart, since the primary may refuse new calls while it records how others ended.
-  const intents = createBatches(primary, told)
-  const ends = createBatches(primary, told)
+  const intents = createBatches(primary, { kind: 'intents', told, soon })
+  const ends = createBatches(primary, { kind: 'ends', told, soon })
 
-  const add = async (entry: AuditBatch[number]): Promise<number | null> => {
+  /** null: nobody waits for it. */
+  const add = (batches: Batches, entry: Exclude<AuditEntry, FormedEntry>): Added | null => {
     if (closed && waits)
       throw new GatewayError('Overloaded', 'The gateway is stopping and records nothing more.', { rule: 'audit' })
-    if (closed) return null
-    const written = (entry.kind === 'intent' ? intents : ends).add(entry)
-    return waits ? written : null
+    const added = closed ? null : batches.add(formRecord(entry))
+    return waits ? added : null
   }
 
   const search = (query: AuditPageQuery): Promise<AuditPage> => primary.ask('searchAudit', query)
-  const result: AuditLog['result'] = async (record) => void (await add({ kind: 'result', record }))
+  const end = async (entry: Exclude<AuditEntry, FormedEntry>): Promise<void> => void (await add(ends, entry)?.written)
   return {
-    intent: (record) => add({ kind: 'intent', record }),
-    result,
-    act: async (record) => void (await add({ kind: 'act', record })),
+    async intent(record) {
+      const added = add(intents, { kind: 'intent', record })
+      const first = (await added?.written) ?? null
+      return added === null || first === null ? null : first + added.index
+    },
+    result: (record) => end({ kind: 'result', record }),
+    act: (record) => end({ kind: 'act', record }),
     writable() {
       // Whoever asks next has the answer.
       if (failing)
@@ -68,34 +82,53 @@ export function auditByPrimary(primary: Pick<Peer<AuditAnswers>, 'ask'>, { waits
     search: { search, stream: (query) => streamPages(search, query) },
     async close() {
       closed = true
-      await Promise.all([intents.flushed(), ends.flushed()])
+      flush()
+      await Promise.all([intents.answered(), ends.answered()])
     },
   }
 }
 
-interface Batches {
-  /** Resolves with the record's number, once it is written. */
-  add(entry: AuditBatch[number]): Promise<number | null>
-  /** Sends what waits; resolves when all was answered. */
-  flushed(): Promise<unknown>
+interface Added {
+  /** Of the batch's first record: its number, once all of it is written. */
+  readonly written: Promise<number | null>
+  /** Of this record in the batch. */
+  readonly index: number
 }
 
-/** What comes in one turn of the event loop goes together. `told`: whether it failed. */
-function createBatches(primary: Pick<Peer<AuditAnswers>, 'ask'>, told: (failed: boolean) => void): Batches {
-  let pending: {
-    readonly batch: AuditBatch[number][]
-    readonly written: PromiseWithResolvers<readonly (number | null)[]>
-  } | null = null
+interface Batches {
+  add(text: string): Added
+  /** Sends what waits. */
+  flush(): void
+  /** Resolves when all that was sent was answered. */
+  answered(): Promise<unknown>
+}
+
+interface Batch {
+  records: string
+  count: number
+  readonly written: PromiseWithResolvers<number | null>
+}
+
+interface BatchPorts {
+  readonly kind: AuditBatch['kind']
+  /** Whether a batch failed. */
+  readonly told: (failed: boolean) => void
+  /** Something waits to be flushed. */
+  readonly soon: () => void
+}
+
+function createBatches(primary: Pick<Peer<AuditAnswers>, 'ask'>, { kind, told, soon }: BatchPorts): Batches {
+  let pending: Batch | null = null
   const underWay = new Set<Promise<unknown>>()
 
   const flush = (): void => {
     if (!pending) return
-    const { batch, written } = pending
+    const { records, written } = pending
     pending = null
-    const asked = primary.ask('audit', batch).then(
-      (numbers) => {
+    const asked = primary.ask('audit', { kind, records }).then(
+      (first) => {
         told(false)
-        written.resolve(numbers)
+        written.resolve(first)
       },
       (error: unknown) => {
         told(true)
@@ -107,21 +140,17 @@ function createBatches(primary: Pick<Peer<AuditAnswers>, 'ask'>, told: (failed: 
   }
 
   return {
-    add(entry) {
+    flush,
+    add(text) {
       if (!pending) {
-        pending = { batch: [], written: Promise.withResolvers() }
+        pending = { records: text, count: 1, written: Promise.withResolvers() }
         pending.written.promise.catch(() => {}) // in best-effort nobody listens
-        setImmediate(flush)
+        soon()
+        return { written: pending.written.promise, index: 0 }
       }
-      const { batch, written } = pending
-      const index = batch.push(entry) - 1
-      const number = written.promise.then((numbers) => numbers[index] ?? null)
-      number.catch(() => {})
-      return number
+      pending.records += `\n${text}`
+      return { written: pending.written.promise, index: pending.count++ }
     },
-    flushed() {
-      flush()
-      return Promise.all(underWay)
-    },
+    answered: () => Promise.all(underWay),
   }
 }

@@ -21,9 +21,9 @@ export interface Channel {
 }
 
 type Wired =
-  | { readonly sallyport: 'ask'; readonly number: number; readonly kind: string; readonly question: unknown }
-  | { readonly sallyport: 'answer'; readonly number: number; readonly answer: unknown }
-  | { readonly sallyport: 'error'; readonly number: number; readonly error: WiredError }
+  | { readonly is: 'ask'; readonly number: number; readonly kind: string; readonly question: unknown }
+  | { readonly is: 'answer'; readonly number: number; readonly answer: unknown }
+  | { readonly is: 'error'; readonly number: number; readonly error: WiredError }
 
 interface WiredError {
   readonly message: string
@@ -39,23 +39,35 @@ export function createPeer<Remote>(channel: Channel, given: object): Peer<Remote
   const waiting = new Map<number, PromiseWithResolvers<unknown>>()
   let asked = 0
   let gone = false
-  const send = (message: Wired): void => void channel.send?.(message)
+  /** What is said in one turn of the event loop goes as one message: each costs both sides a trip through the kernel. */
+  let outbox: Wired[] = []
+  const send = (message: Wired): void => {
+    if (outbox.push(message) === 1) process.nextTick(post)
+  }
+  const post = (): void => {
+    const wired = outbox
+    outbox = []
+    channel.send?.({ sallyport: wired })
+  }
 
   const answer = async (number: number, kind: string, question: unknown): Promise<void> => {
     try {
-      send({ sallyport: 'answer', number, answer: await answers[kind]?.(question) })
+      send({ is: 'answer', number, answer: await answers[kind]?.(question) })
     } catch (error) {
-      send({ sallyport: 'error', number, error: toWire(error) })
+      send({ is: 'error', number, error: toWire(error) })
     }
   }
 
+  const take = (wired: Wired): void => {
+    if (wired.is === 'ask') return void answer(wired.number, wired.kind, wired.question)
+    const ask = waiting.get(wired.number)
+    waiting.delete(wired.number)
+    if (wired.is === 'answer') ask?.resolve(wired.answer)
+    else ask?.reject(fromWire(wired.error))
+  }
+
   channel.on('message', (message) => {
-    if (!isWired(message)) return
-    if (message.sallyport === 'ask') return void answer(message.number, message.kind, message.question)
-    const ask = waiting.get(message.number)
-    waiting.delete(message.number)
-    if (message.sallyport === 'answer') ask?.resolve(message.answer)
-    else ask?.reject(fromWire(message.error))
+    if (isOurs(message)) for (const wired of message.sallyport) take(wired)
   })
 
   return {
@@ -64,7 +76,7 @@ export function createPeer<Remote>(channel: Channel, given: object): Peer<Remote
       const ask = Promise.withResolvers<unknown>()
       asked++
       waiting.set(asked, ask)
-      send({ sallyport: 'ask', number: asked, kind, question })
+      send({ is: 'ask', number: asked, kind, question })
       return ask.promise as Promise<never>
     },
     lost() {
@@ -75,7 +87,7 @@ export function createPeer<Remote>(channel: Channel, given: object): Peer<Remote
   }
 }
 
-function isWired(message: unknown): message is Wired {
+function isOurs(message: unknown): message is { readonly sallyport: readonly Wired[] } {
   return typeof message === 'object' && message !== null && 'sallyport' in message
 }
 

@@ -3,7 +3,7 @@
 import cluster, { type Worker } from 'node:cluster'
 import type { ConfigChange } from '../admin/config-change.ts'
 import type { Reloaded } from '../admin/process.ts'
-import type { Audit } from '../audit/audit.ts'
+import type { OwnAudit } from '../audit/audit.ts'
 import type { Config } from '../config/config.ts'
 import type { LogLevel } from '../model/ports.ts'
 import type { MetricSamples } from '../telemetry/exposition.ts'
@@ -40,7 +40,7 @@ export interface PrimaryAnswers extends AuditAnswers {
 }
 
 export interface PrimaryPorts {
-  readonly audit: Audit
+  readonly audit: OwnAudit
   readonly metrics: Metrics
   readonly log: ProcessLogger
   /** Reads the configuration anew and gives it to `take`, as a signal does. */
