@@ -19,7 +19,7 @@ export interface TrailSearch extends AuditSearch {
 
 export interface SearchPatience {
   /**
-   * So long, ms, a search waits for the index, and three times as long while it has found nothing: it then answers as far as the
+   * So long, ms, a search waits for the index, and five times as long while it has found nothing: it then answers as far as the
    * index goes. Default: until that is whole.
    */
   readonly waitMs?: number
@@ -90,7 +90,7 @@ export function openTrailSearch(folder: string, indexFile: string | null, { wait
 }
 
 const KEEP_OPEN_MS = 60_000
-const EMPTY_WAITS = 3
+const EMPTY_WAITS = 5
 
 function stopAfter(ms: number | undefined): (() => boolean) | undefined {
   if (ms === undefined) return undefined
