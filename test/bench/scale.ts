@@ -12,6 +12,7 @@ import { KEY, type Rung, type Server, startGateway, startScript } from './server
 const HEADERS = { 'content-type': 'application/json', 'x-sallyport-key': KEY }
 const PATH = '/1000'
 const STEP_SECONDS = 5
+const RESTING_MS = 4000
 
 function loadOn(server: Server, upstream: string, more: Partial<Load> = {}): Load {
   const body = JSON.stringify({ url: `${upstream}${PATH}` })
@@ -137,7 +138,8 @@ interface State {
 
 /** Many calls one after the other: what the process holds after the first half, in which its heap finds its size, and after the second. */
 export async function soak(bench: Bench, calls: number): Promise<Row> {
-  const gateway = await gatewayOf(bench, 'soak', { open: true })
+  // So that those to the upstream are closed when descriptors are counted: how many there were is chance.
+  const gateway = await gatewayOf(bench, 'soak', { open: true, adapter: { pool: { idle: '1s' } } })
   const load = loadOn(gateway, bench.upstream, { seconds: STEP_SECONDS })
   let done = 0
   const until = async (enough: number): Promise<State> => {
@@ -155,9 +157,9 @@ export async function soak(bench: Bench, calls: number): Promise<Row> {
   return { case: 'soak', servers: {}, checks, notes: [`${done} calls: ${line(before)}, then ${line(after)}`] }
 }
 
-/** Once what was under way has ended. */
+/** Once what was under way has ended, and idle connections are closed. */
 async function stateOf(server: Server): Promise<State> {
-  await pause(2000)
+  await pause(RESTING_MS)
   const text = await (await fetch(`${server.url}/metrics`)).text()
   const timers = /^nodejs_active_resources\{type="Timeout"\} (\d+)/m.exec(text)?.[1]
   return {
