@@ -10,7 +10,7 @@ import { buildOpenApi } from '../src/descriptor/openapi.ts'
 import { CATALOGUE, type CatalogueRow } from '../src/errors/catalogue.ts'
 import { VERSION } from '../src/model/version.ts'
 import { buildMetricsDocs } from '../src/telemetry/series.ts'
-import { withFigures } from '../test/bench/figures.ts'
+import { type Benchmark, withCosts, withFigures } from '../test/bench/figures.ts'
 import { withSection } from './section.ts'
 
 const ROOT = join(import.meta.dirname, '..')
@@ -76,8 +76,13 @@ function credentialsDocs(page: string): string {
   return withSection(withSchemes, 'examples', ['| scheme | values |', '|---|---|', ...examples])
 }
 
-function performanceDocs(page: string): string {
-  return withFigures(page, JSON.parse(readFileSync(join(ROOT, 'docs/benchmark.json'), 'utf8')))
+function benchmarked(): [path: string, content: string][] {
+  const read = (path: string): string => readFileSync(join(ROOT, path), 'utf8')
+  const benchmark: Benchmark = JSON.parse(read('docs/benchmark.json'))
+  return [
+    ['docs/performance.md', withFigures(read('docs/performance.md'), benchmark)],
+    ['README.md', withCosts(read('README.md'), benchmark)],
+  ]
 }
 
 /** Path from the root → content. */
@@ -89,7 +94,7 @@ export function generate(): Map<string, string> {
     ['docs/credentials.md', credentialsDocs(readFileSync(join(ROOT, 'docs/credentials.md'), 'utf8'))],
     ['docs/errors.md', errorsDocs()],
     ['docs/metrics.md', buildMetricsDocs()],
-    ['docs/performance.md', performanceDocs(readFileSync(join(ROOT, 'docs/performance.md'), 'utf8'))],
+    ...benchmarked(),
     ['src/json/scan-wasm.ts', scanWasm()],
     ...observability(),
   ])

@@ -1,4 +1,4 @@
-// docs/benchmark.json as the tables of docs/performance.md.
+// docs/benchmark.json as the tables of docs/performance.md and of the README.
 import { withSection } from '../../docs/section.ts'
 import type { Row } from './compare.ts'
 
@@ -46,6 +46,30 @@ export function withFigures(page: string, benchmark: Benchmark): string {
   const tables = withSection(page, 'figures', figures(benchmark))
   const compared = withSection(tables, 'rivals', rivals(benchmark))
   return withSection(compared, 'layers', layers(benchmark))
+}
+
+/** The README with the figures that stand there. */
+export function withCosts(page: string, benchmark: Benchmark): string {
+  const [newest] = nodesOf(benchmark)
+  const row = (name: string) => rowOf(benchmark, name, newest)
+  const ratio = (name: string, server = 'gateway') => row(name)?.servers[server]?.ratio.toFixed(2) ?? '–'
+  const value = (name: string, what: string) => row(name)?.checks.find((check) => check.what === what)?.value ?? '–'
+  const relay = Math.round(row('get-1k')?.servers.relay?.cpuMicros ?? 0)
+  const bodies = `1 KB JSON ${ratio('get-1k')}; 10 KB POST ${ratio('post-10k')}; 64 KB JSON ${ratio('get-64k')}; 10 MB JSON ${ratio('get-10m')}`
+  const others = Object.keys(row('get-1k')?.servers ?? {}).filter((name) => name !== 'relay' && name !== 'gateway')
+  const beside = others.map((name) => `${name} ${ratio('get-1k', name)}`).join('; ')
+  const many = ['10000-callers', '5000-origins', '2000-adapters'].map(
+    (name) => `${TITLES[name]} ${value(name, 'CPU, many of one')}`,
+  )
+  const first = value('start', 'from the sources, first, s')
+  return withSection(page, 'costs', [
+    ...['', '| | |', '|---|---|'],
+    `| CPU of a call, of that of a bare node:http + undici relay (${relay} µs for 1 KB) | ${bodies} |`,
+    `| others, 1 KB JSON | ${beside} |`,
+    `| many at once, of the cost of one | ${many.join('; ')} |`,
+    `| from start to ready | ${value('start', 'from the sources, later, s')} s; the first start ${first} s |`,
+    '',
+  ])
 }
 
 /** The newest Node first. */

@@ -1,10 +1,10 @@
-// What was measured, for people and for machines: one table, one JSON file, one plot and the tables of docs/performance.md, with the
-// facts of the machine. Written row by row, so that a benchmark that is interrupted has not been in vain.
+// What was measured, for people and for machines: one table, one JSON file, one plot and the tables of docs/performance.md and the README,
+// with the facts of the machine. Written row by row, so that a benchmark that is interrupted has not been in vain.
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { cpus, loadavg, release } from 'node:os'
 import { join } from 'node:path'
 import type { Row } from './compare.ts'
-import { type Benchmark, majorOf, withFigures } from './figures.ts'
+import { type Benchmark, majorOf, withCosts, withFigures } from './figures.ts'
 import { plotOf } from './plot.ts'
 import { ROOT } from './servers.ts'
 
@@ -47,6 +47,7 @@ export function printAll(rows: readonly Row[]): void {
 const DOCS = join(ROOT, 'docs')
 const JSON_FILE = join(DOCS, 'benchmark.json')
 const PAGE = join(DOCS, 'performance.md')
+const README = join(ROOT, 'README.md')
 
 /** Takes the place of the same case's row on the same Node; other rows stay: a benchmark can be run in pieces. */
 export function writeRow(row: Row, run: { readonly rounds: number; readonly node: string; readonly loadBefore: number }): void {
@@ -58,4 +59,5 @@ export function writeRow(row: Row, run: { readonly rounds: number; readonly node
   writeFileSync(JSON_FILE, `${JSON.stringify(benchmark, null, 2)}\n`)
   writeFileSync(join(DOCS, 'benchmark.svg'), plotOf(benchmark))
   writeFileSync(PAGE, withFigures(readFileSync(PAGE, 'utf8'), benchmark))
+  writeFileSync(README, withCosts(readFileSync(README, 'utf8'), benchmark))
 }
