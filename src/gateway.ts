@@ -205,8 +205,9 @@ export function createGateway(ports: GatewayPorts): Gateway {
       context.cancellation.throwIfCancelled()
       const response = await ports.dispatch(request, context)
       const wishes = { decode: descriptor.decode, encoding: descriptor.encoding, url: context.trail.url }
-      if (response.body.length < LARGE_BODY) return { response, ...readBody(response, wishes) }
-      return { response, ...(await readLargeBody(response, wishes, ports.nextTurn)) }
+      const isLarge = response.body.length >= LARGE_BODY
+      const { body, error } = isLarge ? await readLargeBody(response, wishes, ports.nextTurn) : readBody(response, wishes)
+      return { response, body, error }
     } catch (thrown) {
       return { error: asGatewayError(thrown, course.incoming) }
     } finally {
@@ -308,7 +309,7 @@ export function createGateway(ports: GatewayPorts): Gateway {
       bytesOut,
       bytesIn,
       observed,
-      ...bodiesOf(trail, outcome),
+      bodies: bodiesOf(trail, outcome),
     })
   }
 
@@ -440,19 +441,17 @@ function ownMs(totalMs: number, { attempts, queuedMs }: Trail): number {
 }
 
 /** As sent, masked, and as answered on the last hop; none where its adapter records none. */
-function bodiesOf({ bodyRules, outgoing, holdsSecret }: Trail, { response }: Outcome): Pick<AuditResult, 'bodies'> {
-  if (bodyRules === null) return {}
+function bodiesOf({ bodyRules, outgoing, holdsSecret }: Trail, { response }: Outcome): AuditResult['bodies'] {
+  if (bodyRules === null) return undefined
   const { request: wantsRequest, response: wantsResponse } = bodyRules.bodies
-  if (!wantsRequest && !wantsResponse) return {}
+  if (!wantsRequest && !wantsResponse) return undefined
   const sent = { bytes: outgoing?.body ?? null, contentType: outgoing ? getHeader(outgoing.headers, 'content-type') : undefined }
   const got = response
     ? { bytes: response.body, contentType: headerValue(response.rawHeaders, 'content-type') }
     : { bytes: null, contentType: undefined }
   return {
-    bodies: {
-      ...(wantsRequest ? { request: recordBody({ ...sent, holdsSecret }, bodyRules) } : {}),
-      ...(wantsResponse ? { response: recordBody({ ...got, holdsSecret }, bodyRules) } : {}),
-    },
+    ...(wantsRequest ? { request: recordBody({ ...sent, holdsSecret }, bodyRules) } : {}),
+    ...(wantsResponse ? { response: recordBody({ ...got, holdsSecret }, bodyRules) } : {}),
   }
 }
 

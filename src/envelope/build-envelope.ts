@@ -4,6 +4,7 @@ import type { ErrorType } from '../errors/catalogue.ts'
 import type { GatewayError, PartialResponse, Sent } from '../errors/gateway-error.ts'
 import { type AnswerBody, byteText } from '../model/answer-body.ts'
 import type { Answer } from '../model/gateway-port.ts'
+import { quote } from '../model/quote.ts'
 import { greaterSent, type Trail } from '../model/trail.ts'
 import type { UpstreamResponse } from '../model/upstream-response.ts'
 import { base64Of } from './base64.ts'
@@ -84,10 +85,10 @@ function spentOf({ body }: UpstreamResponse, written: AnswerBody): readonly Uint
 function opening(ok: boolean, head: PartialResponse | null, body: BodyView, { trail }: EnvelopeFacts): string {
   const headers = head === null ? NO_HEADERS : mergeHeaders(head.rawHeaders)
   const link = singleValue(headers, 'link')
-  const encoding = body.kind === 'json' || body.kind === 'text' ? JSON.stringify(body.encoding) : 'null'
+  const encoding = body.kind === 'json' || body.kind === 'text' ? quote(body.encoding) : 'null'
   return (
-    `{"ok":${ok},"status":${head === null ? 'null' : head.status},"reason":${head === null ? 'null' : JSON.stringify(head.reason)}` +
-    `,"url":${JSON.stringify(trail.url)},"headers":${objectText(headers)},"encoding":${encoding}` +
+    `{"ok":${ok},"status":${head === null ? 'null' : head.status},"reason":${head === null ? 'null' : quote(head.reason)}` +
+    `,"url":${quote(trail.url)},"headers":${objectText(headers)},"encoding":${encoding}` +
     `,"links":${link === undefined ? '{}' : linksJson(link)}`
   )
 }
@@ -103,10 +104,10 @@ function closing({ response, error }: Outcome, facts: EnvelopeFacts, sent: Sent,
     `,"request":${requestJson(trail.outgoing, facts.inspect)},"elapsed":${milliseconds(elapsed)}` +
     `,"timings":{"queued":${Math.round(trail.queuedMs)},"connect":${milliseconds(last?.connect ?? null)}` +
     `,"firstByte":${milliseconds(last?.firstByte ?? null)},"total":${Math.round(facts.totalMs)}}` +
-    `,"attempts":${attemptsJson(trail.attempts, mayShow)},"notRetried":${JSON.stringify(trail.notRetried)}` +
-    `,"adapter":${JSON.stringify(trail.adapter)},"breaker":${JSON.stringify(trail.breaker)}` +
+    `,"attempts":${attemptsJson(trail.attempts, mayShow)},"notRetried":${quote(trail.notRetried)}` +
+    `,"adapter":${quote(trail.adapter)},"breaker":${quote(trail.breaker)}` +
     `${trail.cache === null ? '' : `,"cache":"${trail.cache}"`}${trail.replayed ? ',"replayed":true' : ''}` +
-    `,"warnings":${JSON.stringify(trail.warnings)},"requestId":${JSON.stringify(requestId)},"source":"${source}"` +
+    `,"warnings":${trail.warnings.length === 0 ? '[]' : JSON.stringify(trail.warnings)},"requestId":${quote(requestId)},"source":"${source}"` +
     `,"error":${error === null ? 'null' : JSON.stringify(errorView(error, { sent, repeatable, admin }))}}`
   )
 }

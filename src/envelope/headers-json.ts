@@ -1,6 +1,7 @@
 // JSON objects whose keys come from outside, as text. Joined by hand: a header may be called __proto__, or 12, and keeps its
 // place; and two lists cost the hot path half of what a Map does.
 import type { HeaderList } from '../model/header-list.ts'
+import { quote } from '../model/quote.ts'
 
 /** Keys in order, each once, and their values at the same index. */
 export interface Entries {
@@ -50,7 +51,10 @@ export function singleValue({ names, values }: Entries, name: string): string | 
 
 export function objectText({ names, values }: Entries): string {
   let text = '{'
-  for (let i = 0; i < names.length; i++) text += `${i === 0 ? '' : ','}${JSON.stringify(names[i])}:${JSON.stringify(values[i])}`
+  for (let i = 0; i < names.length; i++) {
+    const value = values[i] as string | readonly string[]
+    text += `${i === 0 ? '' : ','}${quote(names[i] as string)}:${typeof value === 'string' ? quote(value) : JSON.stringify(value)}`
+  }
   return `${text}}`
 }
 

@@ -1,5 +1,6 @@
 // The trail's attempts and history as the envelope shows them. Numbers are whole milliseconds.
 import type { Attempt, HistoryEntry } from '../model/envelope.ts'
+import { quote } from '../model/quote.ts'
 import { mergeHeaders, objectText } from './headers-json.ts'
 
 /** In the contract's key order. `mayShow`: whether this caller may read that address. */
@@ -12,10 +13,10 @@ export function attemptsJson(attempts: readonly Attempt[], mayShow: (address: st
 function attemptJson(attempt: Attempt, mayShow: (address: string) => boolean): string {
   const { address, status, error } = attempt
   return (
-    `{"hop":${attempt.hop},"method":${JSON.stringify(attempt.method)},"url":${JSON.stringify(attempt.url)}` +
-    `,"adapter":${JSON.stringify(attempt.adapter)},"origin":${JSON.stringify(attempt.origin)}` +
-    `,"address":${JSON.stringify(address !== null && mayShow(address) ? address : null)},"reused":${attempt.reused}` +
-    `,"waited":${Math.round(attempt.waited)},"because":${JSON.stringify(attempt.because)}` +
+    `{"hop":${attempt.hop},"method":${quote(attempt.method)},"url":${quote(attempt.url)}` +
+    `,"adapter":${quote(attempt.adapter)},"origin":${quote(attempt.origin)}` +
+    `,"address":${quote(address !== null && mayShow(address) ? address : null)},"reused":${attempt.reused}` +
+    `,"waited":${Math.round(attempt.waited)},"because":${quote(attempt.because)}` +
     `${status === undefined ? '' : `,"status":${status}`}${error === undefined ? '' : `,"error":"${error}"`}` +
     `,"sent":"${attempt.sent}","connect":${milliseconds(attempt.connect)},"firstByte":${milliseconds(attempt.firstByte)}` +
     `,"elapsed":${Math.round(attempt.elapsed)}}`
@@ -28,8 +29,8 @@ export function historyJson(history: readonly HistoryEntry[]): string {
 
 function entryJson(entry: HistoryEntry): string {
   return (
-    `{"method":${JSON.stringify(entry.method)},"status":${entry.status},"reason":${JSON.stringify(entry.reason)}` +
-    `,"url":${JSON.stringify(entry.url)},"headers":${objectText(mergeHeaders(entry.rawHeaders))},"elapsed":${Math.round(entry.elapsed)}}`
+    `{"method":${quote(entry.method)},"status":${entry.status},"reason":${quote(entry.reason)}` +
+    `,"url":${quote(entry.url)},"headers":${objectText(mergeHeaders(entry.rawHeaders))},"elapsed":${Math.round(entry.elapsed)}}`
   )
 }
 

@@ -2,6 +2,7 @@
 import { isUtf8 } from 'node:buffer'
 import type { OutgoingView } from '../model/envelope.ts'
 import { getHeader, type HeaderList } from '../model/header-list.ts'
+import { quote } from '../model/quote.ts'
 import { objectText, requestHeaders } from './headers-json.ts'
 
 /** `inspect`: with the body itself, as text where it is UTF-8, else in base64. */
@@ -11,7 +12,7 @@ export function requestJson(outgoing: OutgoingView | null, inspect: boolean): st
   const bytes = lengthOf(outgoing)
   const headers = objectText(requestHeaders(withContentLength(outgoing)))
   const shown = inspect && body !== null ? `,"body":${bodyJson(Buffer.from(body.buffer, body.byteOffset, body.byteLength))}` : ''
-  return `{"method":${JSON.stringify(method)},"url":${JSON.stringify(url)},"headers":${headers},"bodyBytes":${bytes}${shown}}`
+  return `{"method":${quote(method)},"url":${quote(url)},"headers":${headers},"bodyBytes":${bytes}${shown}}`
 }
 
 function bodyJson(body: Buffer): string {

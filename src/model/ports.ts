@@ -158,7 +158,7 @@ export interface AuditResult {
   /** Rules that would have refused it, had its caller not been observed only. Absent or null: none. */
   readonly observed?: readonly RefusalRule[] | null
   /** Of the last hop, where its adapter has bodies recorded; absent: it has not. */
-  readonly bodies?: RecordedBodies
+  readonly bodies?: RecordedBodies | undefined
 }
 
 /** `bytes`: of the body as it was. */

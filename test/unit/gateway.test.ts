@@ -60,7 +60,7 @@ test('a bug is InternalError, and neither its message nor a message that looks l
 })
 
 test('an answer that cannot be told is InternalError, and recorded', async () => {
-  const { call, recorded } = createWorld(async () => aResponse({ reason: 1n as unknown as string }))
+  const { call, recorded } = createWorld(async () => aResponse({ reason: Symbol('no text') as unknown as string }))
   const { status, text } = await call()
   assert.equal(status, 500)
   assert.equal(JSON.parse(text).error.type, 'InternalError')

@@ -52,6 +52,16 @@ describe('logger', () => {
     })
   })
 
+  test('a call line is JSON whatever its values hold', () => {
+    const { logger, parsed } = aLogger()
+    const odd = '"a\\\\\u00e9\u20ac'
+    const words = { requestId: odd, traceId: odd, caller: odd, adapter: odd, method: odd, credential: odd }
+    const facts = { ...words, url: `https://h/${odd}`, status: null, error: 'RateLimited', rule: 'quota', breaker: null } as const
+    logger.callLine({ ...CALL, ...facts, observed: ['quota', 'overload'] })
+    const { time: _, ...line } = parsed()[0] ?? {}
+    assert.deepEqual(line, { ...CALL, ...facts, durationMs: 12.346, observed: 'quota overload', level: 'info', event: 'call' })
+  })
+
   describe('of calls that are shed', () => {
     const shed: CallLine = { ...CALL, error: 'Overloaded', rule: 'overload', source: 'gateway', method: null, attempts: 0 }
     const told = (lines: Record<string, unknown>[]) =>
