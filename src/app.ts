@@ -47,7 +47,7 @@ import type { TokenPorts } from './model/credential-scheme.ts'
 import type { AuditLog, Clock, LogLevel, Routes } from './model/ports.ts'
 import { VERSION } from './model/version.ts'
 import { callStack, rehearsalStack } from './pipeline.ts'
-import { isGlobalUnicast } from './policy/address-rules.ts'
+import { createUnicastJudge } from './policy/address-rules.ts'
 import { restAfter } from './policy/key-cooldown.ts'
 import { createOverrides } from './policy/overrides.ts'
 import { planHop } from './policy/plan-hop.ts'
@@ -232,7 +232,7 @@ export function createApp(config: Config, { log, clock = systemClock, reload, tr
     tracer,
     nextTurn: () => immediate(),
     makeBoundary: () => randomBytes(16).toString('hex'),
-    isGlobalUnicast,
+    isGlobalUnicast: createUnicastJudge(),
   })
   const administration = createAdministration({
     ...{ audit, log, meter: metrics },

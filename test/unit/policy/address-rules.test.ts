@@ -7,6 +7,7 @@ import { METADATA_RANGES } from '../../../src/model/metadata-ranges.ts'
 import {
   canonicalAddress,
   createAddressJudge,
+  createUnicastJudge,
   isGlobalUnicast,
   judgeAddress,
   SPECIAL_RANGES,
@@ -322,6 +323,14 @@ describe('an address is allowed without being listed', () => {
       assert.equal(isGlobalUnicast(address), true)
     })
   }
+})
+
+test('what is remembered of an address is what it was judged to be, however many are asked for', () => {
+  const judge = createUnicastJudge()
+  const inside = Object.values(REFUSED).flat()
+  const many = Array.from({ length: 3000 }, (_, at) => `${at % 2 === 0 ? 10 : 9}.0.${at >> 8}.${at & 255}`)
+  for (const address of [...GLOBAL, ...inside, ...many, ...GLOBAL, ...inside, ...many])
+    assert.equal(judge(address), isGlobalUnicast(address), address)
 })
 
 test('there are at least 200 cases', () => {
