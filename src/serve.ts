@@ -59,10 +59,11 @@ export async function serve(given: string | null, workers: number | 'auto' | nul
   const serving = count > 1 ? serveByWorkers(config, count, ports) : await serveAlone(config, file, ports)
   const following = await followChanges(files, () => reload(serving, { file, count }, log))
   const { address, port } = await serving.listen()
-  banner(config, { file, address, port }, warnings)
-  process.send?.({ port })
   process.on('SIGHUP', following.changed)
   endOnSignal({ ...serving, stop: following.stop }, log)
+  // Last: whoever reads that it listens may send a signal at once.
+  banner(config, { file, address, port }, warnings)
+  process.send?.({ port })
 }
 
 async function openLog({ log }: Config, shared: boolean): Promise<ProcessLogger> {

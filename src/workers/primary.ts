@@ -12,6 +12,7 @@ import { createTotals } from '../telemetry/merge.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import { type AuditAnswers, answerAudit } from './audit-by-primary.ts'
 import { createPeer, type Peer } from './peer.ts'
+import { createPulse } from './pulse.ts'
 import { refuseWorkers, shareOf } from './share.ts'
 
 export interface LevelSet {
@@ -63,6 +64,8 @@ interface Seated {
   readonly peer: Peer<WorkerAnswers>
   readonly index: number
   readonly since: number
+  /** null: it does not serve yet. */
+  pulse: ReturnType<typeof createPulse> | null
 }
 
 /** How often the workers' counts are fetched, so that little of them is lost with one. */
@@ -88,15 +91,22 @@ export function createPrimary(first: { readonly config: Config; readonly count: 
 
   const each = <T>(work: (seat: Seated) => Promise<T>): Promise<PromiseSettledResult<T>[]> =>
     Promise.allSettled([...seated.values()].map(work))
-  const collect = (): Promise<unknown> =>
-    each(async ({ worker, peer }) => totals.put(String(worker.id), await peer.ask('samples', null)))
-  const collecting = setInterval(() => void collect(), COLLECT_EVERY_MS)
+  const fetchFrom = async ({ worker, peer }: Seated): Promise<void> =>
+    totals.put(String(worker.id), await peer.ask('samples', null))
+  const collecting = setInterval(() => {
+    for (const { pulse } of seated.values()) pulse?.beat()
+  }, COLLECT_EVERY_MS)
+
+  const giveUp = ({ worker }: Seated): void => {
+    log.log('error', 'worker does not answer and is ended', { pid: worker.process.pid ?? null })
+    worker.process.kill('SIGKILL')
+  }
 
   const answers: PrimaryAnswers = {
     ...answerAudit(audit),
     reload: () => ports.reload(),
     async scrape(accept) {
-      await collect()
+      await each(fetchFrom)
       totals.put('primary', await metrics.samples())
       return totals.print(accept)
     },
@@ -134,12 +144,16 @@ export function createPrimary(first: { readonly config: Config; readonly count: 
   const seat = async (index: number): Promise<{ readonly address: string; readonly port: number }> => {
     const worker = cluster.fork()
     const peer = createPeer<WorkerAnswers>(worker, answers)
-    const mine: Seated = { worker, peer, index, since: performance.now() }
+    const mine: Seated = { worker, peer, index, since: performance.now(), pulse: null }
     seated.set(index, mine)
     worker.once('exit', (code: number | null, signal: string | null) => ended(mine, code, signal))
     worker.on('error', () => {}) // of its channel; its end says all
     await new Promise((resolve) => worker.once('message', resolve)) // it says that it can be asked
     const bound = await peer.ask('start', { config: shareOf(config, { index, count }), level })
+    mine.pulse = createPulse(
+      () => fetchFrom(mine),
+      () => giveUp(mine),
+    )
     log.log('info', 'worker serves', { pid: worker.process.pid ?? null })
     return bound
   }
