@@ -11,7 +11,6 @@ import type { CallContext } from './model/call-context.ts'
 import type { Descriptor } from './model/descriptor.ts'
 import type { Dispatch } from './model/dispatch.ts'
 import type { Answer, Entrance, Gateway, IncomingCall } from './model/gateway-port.ts'
-import { giveBack } from './model/give-back.ts'
 import { getHeader } from './model/header-list.ts'
 import type { HopRequest } from './model/hop.ts'
 import { maskedView } from './model/outgoing-view.ts'
@@ -320,10 +319,7 @@ export function createGateway(ports: GatewayPorts): Gateway {
     const totalMs = clock.now() - course.startedAt
     const envelope = tellOrFail(course, outcome, totalMs)
     try {
-      const recorded = record(course, outcome, envelope, totalMs)
-      // It was encoded and recorded: what stays until the caller has taken the answer should be held once, not twice.
-      if (outcome.body?.kind === 'base64' && envelope.spent.includes(outcome.body.bytes)) giveBack(outcome.body.bytes)
-      await recorded
+      await record(course, outcome, envelope, totalMs)
       return envelope
     } catch (thrown) {
       // What cannot be recorded is not acknowledged; `sent` still says how far it went.

@@ -78,7 +78,7 @@ const NONE: readonly Uint8Array[] = []
 
 function spentOf({ body }: UpstreamResponse, written: AnswerBody): readonly Uint8Array[] {
   if (body.length < LARGE) return NONE
-  return typeof written === 'string' ? [body] : [body, ...written]
+  return typeof written === 'string' ? [body] : [body, ...written.filter((piece) => piece instanceof Uint8Array)]
 }
 
 /** Up to and including `links`. */

@@ -2,7 +2,22 @@
 // written together with the head, it never becomes a Buffer, which would cost as much as the rest of the envelope.
 
 /** Every character of the string is a byte of UTF-8, so that its length is the body's. Large ones are pieces, written one after the other. */
-export type AnswerBody = string | readonly Uint8Array[]
+export type AnswerBody = string | readonly AnswerPiece[]
+
+export type AnswerPiece = Uint8Array | LatePiece
+
+/** Bytes that are made only while they are written, so that they are never there as a whole. */
+export interface LatePiece {
+  readonly length: number
+  /** In order. Each part lies where the one before it lay: the next is to be asked for only when that was copied, or is with the kernel. */
+  parts(): Iterable<Uint8Array>
+}
+
+/** No piece of it is made late. */
+export function isAllBytes(pieces: readonly AnswerPiece[]): pieces is readonly Uint8Array[] {
+  for (const piece of pieces) if (!(piece instanceof Uint8Array)) return false
+  return true
+}
 
 /** Text as UTF-8, a character a byte. Almost all that we write ourselves is ASCII and stays the string it is. */
 export function byteText(text: string): string {
@@ -17,8 +32,21 @@ export function lengthOf(body: AnswerBody): number {
   return total
 }
 
+/** All of it at once. */
 export function piecesOf(body: AnswerBody): readonly Uint8Array[] {
-  return typeof body === 'string' ? [Buffer.from(body, 'latin1')] : body
+  if (typeof body === 'string') return [Buffer.from(body, 'latin1')]
+  return isAllBytes(body) ? body : body.map(wholeOf)
+}
+
+function wholeOf(piece: AnswerPiece): Uint8Array {
+  if (piece instanceof Uint8Array) return piece
+  const whole = Buffer.allocUnsafeSlow(piece.length)
+  let at = 0
+  for (const part of piece.parts()) {
+    whole.set(part, at)
+    at += part.length
+  }
+  return whole
 }
 
 /** For those who read an answer themselves. */

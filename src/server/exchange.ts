@@ -1,9 +1,10 @@
 // One request of a caller and its answer on one connection. Knows HTTP framing and closing, nothing of what is asked.
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { GatewayError } from '../errors/gateway-error.ts'
-import { lengthOf, piecesOf } from '../model/answer-body.ts'
+import { isAllBytes, lengthOf, piecesOf } from '../model/answer-body.ts'
 import type { Answer, Entrance } from '../model/gateway-port.ts'
 import { giveBack } from '../model/give-back.ts'
+import { writeInParts } from './write-in-parts.ts'
 
 export interface Exchange {
   readonly req: IncomingMessage
@@ -58,6 +59,7 @@ export function writeAnswer(exchange: Exchange, answer: Answer, answerMs: number
   // Only then: a broken connection may not have let go of it.
   if (spent.length > 0) res.once('finish', () => spent.forEach(giveBack))
   if (typeof body === 'string') res.end(body, 'latin1')
+  else if (!isAllBytes(body)) writeInParts(res, body).catch(() => res.destroy())
   else if (body.length === 1) res.end(body[0])
   else {
     res.cork()
