@@ -87,6 +87,8 @@ const IDEMPOTENT: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'TRAC
 /** From here on, reading a body takes so long that others should have their turn between. */
 const LARGE_BODY = 512 * 1024
 
+const NOTHING_TO_STOP = (): void => {}
+
 export function createGateway(ports: GatewayPorts): Gateway {
   const { clock, sessions, quotas, audit, meter, log } = ports
 
@@ -100,11 +102,14 @@ export function createGateway(ports: GatewayPorts): Gateway {
     context: null,
     intent: null,
     totalMs: null,
-    stopTotalClock: () => {},
+    stopTotalClock: NOTHING_TO_STOP,
   })
 
-  /** Descriptor → first hop and context. Throws what is wrong with either. Waits only for a session. */
-  function open(course: Course): Opened | Promise<Opened> {
+  /**
+   * Descriptor → first hop and context. Throws what is wrong with either; a URL that no adapter takes is returned, since to throw
+   * is dear and such calls may be many. Waits only for a session.
+   */
+  function open(course: Course): Opened | GatewayError | Promise<Opened> {
     const { incoming, trail } = course
     const descriptor = parseDescriptor(incoming.body)
     course.descriptor = descriptor
@@ -114,7 +119,7 @@ export function createGateway(ports: GatewayPorts): Gateway {
     trail.url = plain.url.href
     const routes = ports.routes(incoming.entrance)
     const found = routes.find(plain.url)
-    if (!found) throw unmounted(plain.url.origin)
+    if (!found) return unmounted(plain.url.origin)
     const { adapter, because } = found
     trail.adapter = adapter.name
     armTotalClock(course, callTimeoutMs(descriptor, adapter, routes.ceilings, incoming.timeLeftMs))
@@ -190,8 +195,10 @@ export function createGateway(ports: GatewayPorts): Gateway {
 
   async function carryOut(course: Course): Promise<Outcome> {
     try {
-      const opened = open(course)
-      const { request, context, descriptor } = opened instanceof Promise ? await opened : opened
+      const found = open(course)
+      const opened = found instanceof Promise ? await found : found
+      if (opened instanceof GatewayError) return { error: opened }
+      const { request, context, descriptor } = opened
       course.intent = await audit.intent({
         id: context.requestId,
         caller: context.caller.name,
@@ -331,7 +338,9 @@ export function createGateway(ports: GatewayPorts): Gateway {
     const course = begin(incoming, null)
     let error: GatewayError | null = null
     try {
-      const { request, context } = await open(course)
+      const opened = await open(course)
+      if (opened instanceof GatewayError) throw opened
+      const { request, context } = opened
       const refusal = quotas.peek(incoming.caller)
       if (refusal !== null && !incoming.caller.observe) throw overQuota(refusal)
       if (refusal !== null) course.trail.observe('quota', refusal.because)

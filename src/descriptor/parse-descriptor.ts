@@ -25,6 +25,9 @@ type Reader = (draft: Draft, node: JsonNode, pointer: string, faults: Faults, bo
 const { shape } = descriptorSchema
 const KEYS: readonly string[] = Object.keys(shape)
 
+/** As they are sent: a schema takes longer to say so. */
+const COMMON_METHODS: ReadonlySet<JsonNode> = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'])
+
 /** A key whose value is what its schema makes of it. */
 function simple<K extends SimpleKey>(
   key: K,
@@ -39,12 +42,15 @@ function simple<K extends SimpleKey>(
 
 /** A null reaches `auth` alone. */
 const BY_KEY: { readonly [K in Key]: Reader } = {
-  url: simple('url', (draft, url) => {
-    draft.url = url
-  }),
-  method: simple('method', (draft, method) => {
-    draft.method = method
-  }),
+  url: (draft, node, pointer, faults) => {
+    // Any text will do here.
+    const url = typeof node === 'string' ? node : readValue(shape.url, node, pointer, faults)
+    if (url !== undefined) draft.url = url
+  },
+  method: (draft, node, pointer, faults) => {
+    const method = COMMON_METHODS.has(node) ? (node as string) : readValue(shape.method, node, pointer, faults)
+    if (method) draft.method = method
+  },
   params: (draft, node, pointer, faults) => {
     draft.params = readParams(node, pointer, faults)
   },
@@ -164,7 +170,7 @@ function readRoot(root: JsonObject, warnings: readonly string[], faults: Faults)
     if (reader === undefined) addUnknown(name, KEYS, '', faults)
     else if (node !== null || name === 'auth') reader(draft, node, `/${name}`, faults, keys)
   }
-  if (!root.members.some(([name, node]) => name === 'url' && node !== null)) {
+  if (draft.url === '' && !root.members.some(([name, node]) => name === 'url' && node !== null)) {
     faults.add('/url', 'is missing: it is the one key that every descriptor has')
   }
   const body = readBody(keys, faults)

@@ -29,8 +29,9 @@ export function readTimeout(node: JsonNode, pointer: string, faults: Faults): Ti
 }
 
 export function warnOfShortTimeouts(timeout: Timeout, warnings: string[]): void {
+  const { connect = SHORT_MS, read = SHORT_MS, total = SHORT_MS } = timeout
+  if (connect >= SHORT_MS && read >= SHORT_MS && total >= SHORT_MS) return
   const short = (['connect', 'read', 'total'] as const).filter((key) => (timeout[key] ?? SHORT_MS) < SHORT_MS)
-  if (short.length === 0) return
   warnings.push(`${short.map((key) => `timeout.${key} is ${timeout[key]}`).join(', ')} ${DURATION_HINT}`)
 }
 

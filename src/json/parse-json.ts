@@ -138,7 +138,7 @@ function readObject(cursor: Cursor, depth: number): JsonObject | undefined {
     if (name === undefined || !takeAfterSpace(cursor, 0x3a)) return undefined
     cursor.path[depth] = name
     if (members.length === FEW) names = new Set(members.map(([earlier]) => earlier))
-    const repeated = names ? names.size === names.add(name).size : members.some(([earlier]) => earlier === name)
+    const repeated = names ? names.size === names.add(name).size : isTaken(members, name)
     if (repeated) doubt(cursor, depth + 1, 'the key is given more than once')
     const value = depth === 0 && name === cursor.options.rawMember ? readRaw(cursor) : readValue(cursor, depth + 1)
     if (value === undefined) return undefined
@@ -146,6 +146,11 @@ function readObject(cursor: Cursor, depth: number): JsonObject | undefined {
     if (takeAfterSpace(cursor, 0x2c)) continue
     return take(cursor, 0x7d) ? { kind: 'object', members } : undefined
   }
+}
+
+function isTaken(members: readonly (readonly [string, JsonNode])[], name: string): boolean {
+  for (const member of members) if (member[0] === name) return true
+  return false
 }
 
 function readList(cursor: Cursor, depth: number): JsonNode[] | undefined {

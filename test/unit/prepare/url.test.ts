@@ -35,6 +35,22 @@ test('a host of millions of characters is InvalidURL, in no time', () => {
   }
 })
 
+test('a URL that needs no change is prepared as if it were looked at part by part', () => {
+  const host = fc.stringMatching(/^[a-z0-9._-]{1,12}$/)
+  const some = fc.constantFrom('api.example.com', '127.0.0.1', '2130706433', 'xn--bcher-kva.example', 'h.example.', 'localhost')
+  const port = fc.constantFrom('', ':80', ':443', ':8080', ':0', ':65535', ':65536', ':')
+  const path = fc.stringMatching(/^(?:\/[\w.~!$&'()*+,;=:@-]{0,4}){0,3}$/)
+  const query = fc.stringMatching(/^(?:\?[\w.~!$&'()*+,;=:@/?-]{0,6})?$/)
+  fc.assert(
+    fc.property(fc.constantFrom('http', 'https'), fc.oneof(host, some), port, path, query, (scheme, ...parts) => {
+      const url = `${scheme}://${parts.join('')}`
+      // White space in front is ignored, and is a change.
+      assert.deepEqual(attempt(url), attempt(` ${url}`), url)
+    }),
+    { numRuns: 3000 },
+  )
+})
+
 describe('a prepared URL', () => {
   test('has every part of it, with the default port made explicit', () => {
     assert.deepEqual(prepareUrl('HTTPS://us%20er:p%40ss@API.example.com/a b?x=1#top', [['y', 'ä z']]), {
