@@ -65,10 +65,10 @@ function figuresOf(
   const figures: Record<string, Figures> = {}
   let base = 0
   for (const [name, all] of taken) {
-    const cpu = lowerThird(all.map((result) => result.cpuMicros))
+    const cpu = Math.round(lowerThird(all.map((result) => result.cpuMicros)) * 10) / 10
     base ||= cpu
     figures[name] = {
-      cpuMicros: Math.round(cpu * 10) / 10,
+      cpuMicros: cpu,
       ratio: hundredths(cpu / base),
       p50Micros: Math.round(lowerThird(all.map((result) => result.p50Micros))),
       p99Micros: Math.round(lowerThird(all.map((result) => result.p99Micros))),
