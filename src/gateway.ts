@@ -4,7 +4,7 @@ import { parseDescriptor } from './descriptor/parse-descriptor.ts'
 import { type BuiltEnvelope, buildEnvelope, type Outcome } from './envelope/build-envelope.ts'
 import { buildFailure } from './envelope/failure-view.ts'
 import { buildPlanView } from './envelope/plan-view.ts'
-import { readBody, readLargeBody } from './envelope/read-body.ts'
+import { type ReadBody, readBody, readLargeBody } from './envelope/read-body.ts'
 import { recordBody } from './envelope/recorded-body.ts'
 import { GatewayError } from './errors/gateway-error.ts'
 import type { CallContext } from './model/call-context.ts'
@@ -31,7 +31,7 @@ import type {
   Sessions,
 } from './model/ports.ts'
 import { createTrail, type Trail } from './model/trail.ts'
-import { headerValue } from './model/upstream-response.ts'
+import { headerValue, type UpstreamResponse } from './model/upstream-response.ts'
 import { unlessCancelled } from './model/wait.ts'
 import { faultOf } from './policy/classify.ts'
 import { callTimeoutMs, planHop } from './policy/plan-hop.ts'
@@ -179,46 +179,22 @@ export function createGateway(ports: GatewayPorts): Gateway {
     trail.observe('quota', refusal.because)
   }
 
-  function admitted(course: Course): Promise<Outcome> {
-    return course.incoming.caller.quota === undefined ? carryOut(course) : withinQuota(course)
+  function intend({ request, context, descriptor }: Opened): Promise<number | null> {
+    return audit.intent({
+      id: context.requestId,
+      caller: context.caller.name,
+      method: request.method,
+      url: context.trail.url,
+      adapter: context.trail.adapter,
+      credential: request.plan.credential.kind === 'stored' ? request.plan.credential.name : null,
+      tags: descriptor.tags,
+    })
   }
 
-  async function withinQuota(course: Course): Promise<Outcome> {
-    const { caller } = course.incoming
-    try {
-      await enter(course)
-    } catch (thrown) {
-      return { error: asGatewayError(thrown, course.incoming) }
-    }
-    return carryOut(course).finally(() => quotas.leave(caller))
-  }
-
-  async function carryOut(course: Course): Promise<Outcome> {
-    try {
-      const found = open(course)
-      const opened = found instanceof Promise ? await found : found
-      if (opened instanceof GatewayError) return { error: opened }
-      const { request, context, descriptor } = opened
-      course.intent = await audit.intent({
-        id: context.requestId,
-        caller: context.caller.name,
-        method: request.method,
-        url: context.trail.url,
-        adapter: context.trail.adapter,
-        credential: request.plan.credential.kind === 'stored' ? request.plan.credential.name : null,
-        tags: descriptor.tags,
-      })
-      context.cancellation.throwIfCancelled()
-      const response = await ports.dispatch(request, context)
-      const wishes = { decode: descriptor.decode, encoding: descriptor.encoding, url: context.trail.url }
-      const isLarge = response.body.length >= LARGE_BODY
-      const { body, error } = isLarge ? await readLargeBody(response, wishes, ports.nextTurn) : readBody(response, wishes)
-      return { response, body, error }
-    } catch (thrown) {
-      return { error: asGatewayError(thrown, course.incoming) }
-    } finally {
-      course.stopTotalClock()
-    }
+  /** A promise only where reading takes long. */
+  function read(response: UpstreamResponse, { descriptor, context }: Opened): ReadBody | Promise<ReadBody> {
+    const wishes = { decode: descriptor.decode, encoding: descriptor.encoding, url: context.trail.url }
+    return response.body.length >= LARGE_BODY ? readLargeBody(response, wishes, ports.nextTurn) : readBody(response, wishes)
   }
 
   /** What a session's cookies became, even where the call failed. */
@@ -319,9 +295,33 @@ export function createGateway(ports: GatewayPorts): Gateway {
     })
   }
 
+  // One function for the whole way: each async function costs every call a promise, and keeps more of it alive while it waits.
   async function call(incoming: IncomingCall): Promise<Answer> {
     const course = begin(incoming, ports.tracer ?? null)
-    const outcome = await admitted(course)
+    const { caller } = incoming
+    let outcome: Outcome
+    let isWithinQuota = false
+    try {
+      if (caller.quota !== undefined) {
+        await enter(course)
+        isWithinQuota = true
+      }
+      const found = open(course)
+      const opened = found instanceof Promise ? await found : found
+      if (opened instanceof GatewayError) outcome = { error: opened }
+      else {
+        course.intent = await intend(opened)
+        incoming.cancellation.throwIfCancelled()
+        const response = await ports.dispatch(opened.request, opened.context)
+        const reading = read(response, opened)
+        const { body, error } = reading instanceof Promise ? await reading : reading
+        outcome = { response, body, error }
+      }
+    } catch (thrown) {
+      outcome = { error: asGatewayError(thrown, incoming) }
+    }
+    course.stopTotalClock()
+    if (isWithinQuota) quotas.leave(caller)
     if (course.descriptor?.session !== undefined) await saveSession(course)
     const totalMs = clock.now() - course.startedAt
     const envelope = tellOrFail(course, outcome, totalMs)

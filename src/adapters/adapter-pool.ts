@@ -62,6 +62,8 @@ interface Entry<Shared> {
   readonly mount: Mount<Shared>
   readonly origin: string
   readonly stack: OriginStack
+  /** One call fewer is in it. */
+  readonly leave: () => void
   calls: number
   /** On the monotonic clock: when the last call ended. */
   idleSince: number
@@ -93,14 +95,17 @@ export function createAdapterPool<Shared>(ports: AdapterPoolPorts<Shared>): Adap
     return made
   }
 
-  async function dispatch(request: HopRequest, context: CallContext): ReturnType<Dispatch> {
+  function dispatch(request: HopRequest, context: CallContext): ReturnType<Dispatch> {
     const policy = request.plan.adapter
-    const entry = origins.enter(mounts.get(policy) ?? adopt(policy), request.url)
+    let entry: Entry<Shared>
     try {
-      return await entry.stack.dispatch(request, context)
-    } finally {
-      origins.leave(entry)
+      entry = origins.enter(mounts.get(policy) ?? adopt(policy), request.url)
+    } catch (error) {
+      return Promise.reject(error)
     }
+    const answer = entry.stack.dispatch(request, context)
+    answer.then(entry.leave, entry.leave)
+    return answer
   }
 
   return {
@@ -122,9 +127,8 @@ export function createAdapterPool<Shared>(ports: AdapterPoolPorts<Shared>): Adap
 }
 
 interface Origins<Shared> {
-  /** The stack of that origin, made if there is none, with one more call in it. */
+  /** The stack of that origin, made if there is none, with one more call in it, until its `leave`. */
   enter(mount: Mount<Shared>, url: StackOrigin): Entry<Shared>
-  leave(entry: Entry<Shared>): void
   /** Its stacks are closed as soon as no call is in them. */
   retire(mount: Mount<Shared>): void
   samples(): PoolSample[]
@@ -156,11 +160,18 @@ function createOrigins<Shared>(ports: AdapterPoolPorts<Shared>): Origins<Shared>
   function open(mount: Mount<Shared>, { scheme, hostname, port, origin }: StackOrigin): Entry<Shared> {
     if (entries.size >= maxOrigins) makeRoom()
     const stack = ports.build(mount.policy, { scheme, hostname, port, origin }, mount.shared)
-    const entry = { mount, origin, stack, calls: 0, idleSince: clock.now() }
+    const entry: Entry<Shared> = { mount, origin, stack, calls: 0, idleSince: clock.now(), leave: () => leave(entry) }
     mount.entries.set(origin, entry)
     entries.add(entry)
     stopSweep ??= clock.after(idleMs / SWEEPS, sweep)
     return entry
+  }
+
+  function leave(entry: Entry<Shared>): void {
+    entry.calls--
+    if (entry.calls > 0) return
+    entry.idleSince = clock.now()
+    if (drained !== null || entry.mount.retired) remove(entry)
   }
 
   /** The longest idle goes; of those that are busy one only where there is no other, or made-up hosts could shut all others out. */
@@ -194,12 +205,6 @@ function createOrigins<Shared>(ports: AdapterPoolPorts<Shared>): Origins<Shared>
       const entry = mount.entries.get(url.origin) ?? open(mount, url)
       entry.calls++
       return entry
-    },
-    leave(entry) {
-      entry.calls--
-      if (entry.calls > 0) return
-      entry.idleSince = clock.now()
-      if (drained !== null || entry.mount.retired) remove(entry)
     },
     retire(mount) {
       mount.retired = true

@@ -129,7 +129,15 @@ export function credentials({ secrets, schemes, tokens, openPool }: CredentialPo
     return second
   }
 
-  return (next) => async (request, context) => {
+  const attachStored = (secret: Secret, request: HopRequest, next: Dispatch, context: CallContext): Promise<UpstreamResponse> => {
+    const held = openStored(secret, request, context)
+    const bare = withoutCallersOwn(request, context)
+    return attach(held, bare, next, context).then((response) =>
+      response.status === 401 ? attachOther({ refused: secret, response }, bare, next, context) : response,
+    )
+  }
+
+  const sendAttached = (next: Dispatch, request: HopRequest, context: CallContext): Promise<UpstreamResponse> => {
     const choice = request.plan.credential
     if (choice.kind === 'none') {
       context.trail.outgoing = maskedView(request)
@@ -139,11 +147,16 @@ export function credentials({ secrets, schemes, tokens, openPool }: CredentialPo
     if (choice.kind === 'given') return attach(open(choice.auth, makeGiven), withoutCallersOwn(request, context), next, context)
     // Not awaited unless it must be: a secret that is in memory costs no turn of the event loop.
     const found = find(choice, request, context)
-    const secret = found instanceof Promise ? await unlessCancelled(found, context.cancellation) : found
-    const held = openStored(secret, request, context)
-    const bare = withoutCallersOwn(request, context)
-    const response = await attach(held, bare, next, context)
-    return response.status === 401 ? attachOther({ refused: secret, response }, bare, next, context) : response
+    if (!(found instanceof Promise)) return attachStored(found, request, next, context)
+    return unlessCancelled(found, context.cancellation).then((secret) => attachStored(secret, request, next, context))
+  }
+
+  return (next) => (request, context) => {
+    try {
+      return sendAttached(next, request, context)
+    } catch (refusal) {
+      return Promise.reject(refusal)
+    }
   }
 }
 

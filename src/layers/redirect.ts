@@ -57,17 +57,26 @@ interface Hop {
 const REFUSALS: ReadonlySet<string> = new Set(['Forbidden', 'EgressDenied', 'UnknownCredential'])
 
 export function redirect(ports: RedirectPorts): Layer {
-  return (next) => async (first, context) => {
-    let hop: Hop = { request: first, followed: 0, secured: first.url.scheme === 'https', originChanged: false }
-    context.trail.url = first.url.href
-    let response = keepCookies(await next(first, context), first, context)
-    for (;;) {
-      const following = nextAfter(ports, { hop, first, response, context })
-      if (following === null) return response
+  const followAll = async (next: Dispatch, following: Hop, answered: Answered): Promise<UpstreamResponse> => {
+    const { first, context } = answered
+    let { hop, response } = answered
+    for (let to: Hop | null = following; to !== null; to = nextAfter(ports, { hop, first, response, context })) {
       context.cancellation.throwIfCancelled()
-      response = await follow(next, following.request, { request: hop.request, response, context })
-      hop = following
+      response = await follow(next, to.request, { request: hop.request, response, context })
+      hop = to
     }
+    return response
+  }
+
+  return (next) => (first, context) => {
+    context.trail.url = first.url.href
+    return next(first, context).then((response) => {
+      keepCookies(response, first, context)
+      const hop: Hop = { request: first, followed: 0, secured: first.url.scheme === 'https', originChanged: false }
+      const answered = { hop, first, response, context }
+      const following = nextAfter(ports, answered)
+      return following === null ? response : followAll(next, following, answered)
+    })
   }
 }
 

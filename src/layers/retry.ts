@@ -2,7 +2,7 @@
 // below it; a wait between tries holds no slot.
 import { GatewayError } from '../errors/gateway-error.ts'
 import type { CallContext } from '../model/call-context.ts'
-import type { Layer } from '../model/dispatch.ts'
+import type { Dispatch, Layer } from '../model/dispatch.ts'
 import type { HopRequest } from '../model/hop.ts'
 import type { Clock, Logger, Meter, Random, RefusedRetry } from '../model/ports.ts'
 import { headerValues, type UpstreamResponse } from '../model/upstream-response.ts'
@@ -95,19 +95,11 @@ export function retry(state: RetryState, ports: RetryPorts): Layer {
     log.log('warn', 'retries multiply the load', { adapter, count: amplified.calls, attempts: amplified.attempts })
   }
 
-  return (next) => async (request, context) => {
-    state.budget?.countRequest()
-    state.amplification.countCall()
+  /** Until an outcome stands. `first`: how the first try ended. */
+  const goOn = async (next: Dispatch, request: HopRequest, context: CallContext, first: Ended): Promise<UpstreamResponse> => {
     const hop: Hop = { request, context, tally: { total: 0, connect: 0, read: 0, status: 0, other: 0 } }
     let staleRepeated = false
-    for (;;) {
-      let ended: Ended
-      try {
-        ended = { kind: 'answer', response: await next(request, context) }
-      } catch (error) {
-        if (!(error instanceof GatewayError)) throw error
-        ended = { kind: 'failure', error }
-      }
+    for (let ended = first; ; ended = await next(request, context).then(toAnswer, toFailure)) {
       if (ended.kind === 'answer' && !isFailing(ended.response, request)) return ended.response
       if (ended.kind === 'failure' && ended.error.staleConnection && request.plan.repeatable && !staleRepeated) {
         staleRepeated = true // free of budget and counters: the connection had aged, nobody failed
@@ -123,6 +115,26 @@ export function retry(state: RetryState, ports: RetryPorts): Layer {
       await pause(verdict.waitMs, verdict.because, context, clock)
     }
   }
+
+  // Of most calls the first try is the last.
+  return (next) => (request, context) => {
+    state.budget?.countRequest()
+    state.amplification.countCall()
+    return next(request, context).then(
+      (response) => (isFailing(response, request) ? goOn(next, request, context, toAnswer(response)) : response),
+      (error) => goOn(next, request, context, toFailure(error)),
+    )
+  }
+}
+
+function toAnswer(response: UpstreamResponse): Ended {
+  return { kind: 'answer', response }
+}
+
+/** Whatever is not ours is thrown on. */
+function toFailure(error: unknown): Ended {
+  if (!(error instanceof GatewayError)) throw error
+  return { kind: 'failure', error }
 }
 
 /** Worth a decision: a listed status, or a server's failure, whose not being listed is then said. */
