@@ -9,14 +9,14 @@ import type { AdminExport, Administration } from '../model/administration.ts'
 import { byteText } from '../model/answer-body.ts'
 import type { Caller } from '../model/caller.ts'
 import { judgeJsonHead } from './door.ts'
-import { type Exchange, goOn, isOver, writeAnswer, writeHead } from './exchange.ts'
-import { readBody } from './read-body.ts'
+import { isOver, writeAnswer } from './exchange.ts'
+import { type HttpExchange, writeHead } from './http-exchange.ts'
 
 export interface AdminRoutesPorts {
   readonly administration: Administration
   readonly callers: () => Callers
-  readonly exchangeOf: (res: Response) => Exchange
-  readonly refuse: (exchange: Exchange, error: GatewayError, extra?: readonly string[]) => void
+  readonly exchangeOf: (res: Response) => HttpExchange
+  readonly refuse: (exchange: HttpExchange, error: GatewayError, extra?: readonly string[]) => void
   /** Bytes of a body. */
   readonly bodyLimit: number
   readonly answerMs: number
@@ -55,9 +55,9 @@ interface Asked {
   readonly params: Readonly<Record<string, string>>
 }
 
-async function serve(exchange: Exchange, { operation, entrance, params }: Asked, ports: AdminRoutesPorts): Promise<void> {
+async function serve(exchange: HttpExchange, { operation, entrance, params }: Asked, ports: AdminRoutesPorts): Promise<void> {
   const { req, requestId } = exchange
-  const caller = await ports.callers().identify(req)
+  const caller = await ports.callers().identify(exchange)
   if (caller instanceof GatewayError) throw caller
   exchange.caller = caller.name
   const body = await receive(exchange, entrance, caller, ports.bodyLimit)
@@ -68,20 +68,23 @@ async function serve(exchange: Exchange, { operation, entrance, params }: Asked,
   if (isOver(exchange)) return
   if (!('json' in reply)) return writeExport(exchange, reply, ports.answerMs)
   const json = byteText(JSON.stringify(reply.json))
-  writeAnswer(exchange, { status: 200, retryAfterSeconds: null, body: json }, ports.answerMs, NO_STORE)
+  writeAnswer(exchange, { status: 200, retryAfterSeconds: null, body: json }, NO_STORE)
 }
 
 /** Of who has no right to be here nothing is read: what they asked is refused whatever it was. */
-async function receive(exchange: Exchange, { body }: AdminEntrance, caller: Caller, limit: number): Promise<Buffer> {
+async function receive(exchange: HttpExchange, { body }: AdminEntrance, caller: Caller, limit: number): Promise<Buffer> {
   if (body === undefined || !caller.admin) return NOTHING
   const refusal = judgeJsonHead(exchange.req.headers, limit)
   if (refusal) throw refusal
-  goOn(exchange)
-  return readBody(exchange, limit)
+  return exchange.wire.read(exchange, limit)
 }
 
 /** What fails while it is written breaks it off: nobody takes a part for the whole. */
-async function writeExport(exchange: Exchange, { contentType, fileName, pieces }: AdminExport, answerMs: number): Promise<void> {
+async function writeExport(
+  exchange: HttpExchange,
+  { contentType, fileName, pieces }: AdminExport,
+  answerMs: number,
+): Promise<void> {
   const { req, res } = exchange
   const name = `attachment; filename="${fileName}"`
   writeHead(exchange, 200, ['Content-Type', contentType, 'Content-Disposition', name, ...NO_STORE])

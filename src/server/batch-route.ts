@@ -6,7 +6,7 @@ import { lengthOf, piecesOf } from '../model/answer-body.ts'
 import { type Cancellation, createCancellation } from '../model/cancellation.ts'
 import type { Gateway } from '../model/gateway-port.ts'
 import { incoming, type Serve } from './call-route.ts'
-import { type Exchange, writeHead } from './exchange.ts'
+import { type HttpExchange, writeHead } from './http-exchange.ts'
 
 export interface BatchOptions {
   /** Bytes of finished envelopes that may wait to be written; beyond it no further item is begun. */
@@ -22,7 +22,7 @@ export interface BatchPorts {
   readonly overload: () => GatewayError | null
 }
 
-export function createBatchServe(options: BatchOptions, { gateway, overload }: BatchPorts): Serve {
+export function createBatchServe(options: BatchOptions, { gateway, overload }: BatchPorts): Serve<HttpExchange> {
   return async (exchange, caller, body) => {
     const { items, concurrency } = parseBatch(body)
     const calls = watchItems(exchange)
@@ -56,7 +56,7 @@ export function createBatchServe(options: BatchOptions, { gateway, overload }: B
 }
 
 /** The cancellations of the items under way; those begun after the exchange was stopped are stopped from the start. */
-function watchItems(exchange: Exchange): { begin(): Cancellation; end(cancellation: Cancellation): void } {
+function watchItems(exchange: HttpExchange): { begin(): Cancellation; end(cancellation: Cancellation): void } {
   const running = new Set<Cancellation>()
   let stopped: GatewayError | null = null
   exchange.stop = (reason) => {
@@ -81,7 +81,7 @@ interface Flow {
   room(held: () => number): Promise<void>
 }
 
-function createFlow({ res }: Exchange, options: BatchOptions): Flow {
+function createFlow({ res }: HttpExchange, options: BatchOptions): Flow {
   let waiters: (() => void)[] = []
   const wake = (): void => {
     const woken = waiters

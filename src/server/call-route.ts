@@ -7,15 +7,12 @@ import type { Caller } from '../model/caller.ts'
 import { type Cancellation, createCancellation } from '../model/cancellation.ts'
 import type { Answer, Gateway, IncomingCall } from '../model/gateway-port.ts'
 import { judgeJsonHead } from './door.ts'
-import { type Exchange, goOn, isOver, writeAnswer, writeAnswerUnread } from './exchange.ts'
-import { readBody } from './read-body.ts'
+import { type Exchange, isOver, writeAnswer } from './exchange.ts'
 import { refuseTimeLeft, timeLeftOf } from './time-left.ts'
 
 export interface CallRouteOptions {
   /** Bytes of the body. */
   readonly descriptorLimit: number
-  readonly answerMs: number
-  readonly lingerMs: number
 }
 
 export interface CallRoutePorts {
@@ -30,13 +27,13 @@ export interface CallRoutePorts {
 }
 
 /** What an entrance does with a body that was admitted: the answer to be written, or null where it has seen to that itself. */
-export type Serve = (exchange: Exchange, caller: Caller, body: Buffer) => Promise<Answer | null>
+export type Serve<E extends Exchange> = (exchange: E, caller: Caller, body: Buffer) => Promise<Answer | null>
 
 export interface CallRoutes {
   readonly requests: (exchange: Exchange) => void
   readonly prepare: (exchange: Exchange) => void
   /** Another JSON entrance behind the same door. */
-  entrance(serve: Serve): (exchange: Exchange) => void
+  entrance<E extends Exchange>(serve: Serve<E>): (exchange: E) => void
   /** Answers with the envelope of a refusal; `extra`: further headers, flat. */
   refuse(exchange: Exchange, error: GatewayError, extra?: readonly string[]): void
 }
@@ -47,40 +44,37 @@ export function createCallRoutes(options: CallRouteOptions, ports: CallRoutePort
   const refuse = (exchange: Exchange, error: GatewayError, extra?: readonly string[]): void => {
     if (exchange.answered) return
     const { entrance, requestId, caller } = exchange
-    const answer = gateway.refuse(error, { entrance, requestId, caller })
-    const closes = exchange.closes || exchange.expects || error.type === 'RequestTooLarge'
-    if (closes && !exchange.req.complete) writeAnswerUnread(exchange, answer, options.lingerMs, extra)
-    else writeAnswer(exchange, answer, options.answerMs, extra)
+    writeAnswer(exchange, gateway.refuse(error, { entrance, requestId, caller }), extra)
   }
 
   const admit = (exchange: Exchange, caller: Caller | GatewayError): Caller | GatewayError => {
-    const { headers } = exchange.req
+    const { headers } = exchange
     if (caller instanceof GatewayError) return caller
     exchange.caller = caller.name
     if (ports.isDraining()) return new GatewayError('Draining', 'The gateway is shutting down; another replica will answer.')
     return ports.overload() ?? judgeJsonHead(headers, options.descriptorLimit) ?? refuseTimeLeft(headers) ?? caller
   }
 
-  const receive = async (exchange: Exchange, serve: Serve): Promise<void> => {
+  const receive = async <E extends Exchange>(exchange: E, serve: Serve<E>): Promise<void> => {
     // Not awaited unless it must be: a key in memory costs no turn of the event loop.
-    const found = ports.callers().identify(exchange.req)
+    const found = ports.callers().identify(exchange)
     const caller = admit(exchange, found instanceof Promise ? await found : found)
     if (isOver(exchange)) return
     if (caller instanceof GatewayError) return refuse(exchange, caller)
-    goOn(exchange)
-    const body = await readBody(exchange, options.descriptorLimit)
+    const read = exchange.wire.read(exchange, options.descriptorLimit)
+    const body = read instanceof Promise ? await read : read
     const refusal = ports.overloadByBody(body.length)
     if (refusal) return refuse(exchange, refusal)
     const answer = await serve(exchange, caller, body)
-    if (answer !== null && !isOver(exchange)) writeAnswer(exchange, answer, options.answerMs)
+    if (answer !== null && !isOver(exchange)) writeAnswer(exchange, answer)
   }
 
   const entrance =
-    (serve: Serve) =>
-    (exchange: Exchange): void => {
+    <E extends Exchange>(serve: Serve<E>) =>
+    (exchange: E): void => {
       receive(exchange, serve).catch((error: unknown) => {
         if (exchange.answered)
-          exchange.res.destroy() // an answer that was begun and cannot be finished
+          exchange.wire.cut() // an answer that was begun and cannot be finished
         else refuse(exchange, asGatewayError(error))
       })
     }
@@ -102,18 +96,18 @@ export function createCallRoutes(options: CallRouteOptions, ports: CallRoutePort
 
 /** A call as the gateway takes it. `requestId` differs from the exchange's for the items of a batch. */
 export function incoming(
-  { entrance, req, arrivedAt }: Exchange,
+  { entrance, headers, arrivedAt }: Exchange,
   requestId: string,
   caller: Caller,
   body: Buffer,
   cancellation: Cancellation,
 ): IncomingCall {
-  const given = timeLeftOf(req.headers)
+  const given = timeLeftOf(headers)
   return {
     entrance,
     requestId,
-    traceparent: traceparentOf(req.headers.traceparent),
-    tracestate: tracestateOf(req.headers.tracestate),
+    traceparent: traceparentOf(headers.traceparent),
+    tracestate: tracestateOf(headers.tracestate),
     timeLeftMs: given === null ? null : given - (performance.now() - arrivedAt),
     caller,
     body,

@@ -1,29 +1,30 @@
 // Callers' connections: whose turn it is on each, and what goes wrong below HTTP: bytes that are no HTTP, heads too large, senders
 // too slow. Node's own answers to these have no envelope, so they are written here, on the bare socket, and only where no other
 // answer is due.
-import { type Server, STATUS_CODES } from 'node:http'
+import type { Server } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { GatewayError } from '../errors/gateway-error.ts'
-import { lengthOf, piecesOf } from '../model/answer-body.ts'
+import { piecesOf } from '../model/answer-body.ts'
 import type { Answer, Gateway } from '../model/gateway-port.ts'
+import { answerHeaders, headText } from './answer-head.ts'
 import { malformed } from './door.ts'
-import type { Exchange } from './exchange.ts'
+import type { HttpExchange } from './http-exchange.ts'
 
-type Serve = (exchange: Exchange) => void
+type Serve = (exchange: HttpExchange) => void
 
 interface Connection {
   /** The one that is served; null: none. */
-  served: Exchange | null
+  served: HttpExchange | null
   /** Those behind it, in order of arrival. */
-  readonly waiting: { readonly exchange: Exchange; readonly serve: Serve }[]
+  readonly waiting: { readonly exchange: HttpExchange; readonly serve: Serve }[]
   /** So many wait that nothing more is read. */
   held: boolean
   /** The one whose body may still be arriving. */
-  latest: Exchange | null
+  latest: HttpExchange | null
   /** Its bytes cannot be understood any further. */
   broken: boolean
   /** Then: the last whose answer is due. */
-  last: Exchange | null
+  last: HttpExchange | null
 }
 
 export interface Connections {
@@ -31,12 +32,12 @@ export interface Connections {
    * `serve` is called when the answers to all earlier requests of the connection were taken: now, unless the caller does not wait
    * for them (RFC 9112 §9.3.2). Never, where the connection ends before.
    */
-  begin(exchange: Exchange, serve: Serve): void
+  begin(exchange: HttpExchange, serve: Serve): void
   /** Its answer was taken, or will never be. */
-  end(exchange: Exchange): void
+  end(exchange: HttpExchange): void
   /**
    * Answers on a socket that HTTP has let go of, as after CONNECT, and ends it. Where other answers are still due on it, the
-   * last of them ends it instead. `extra`: whole header lines.
+   * last of them ends it instead. `extra`: further headers, flat.
    */
   refuse(socket: Duplex, error: GatewayError, extra: readonly string[]): void
 }
@@ -70,7 +71,7 @@ export function watchConnections(server: Server, ports: ConnectionPorts): Connec
     return connection
   }
 
-  const refuse = (socket: Duplex, error: GatewayError, exchange: Exchange | null, extra: readonly string[] = []): void => {
+  const refuse = (socket: Duplex, error: GatewayError, exchange: HttpExchange | null, extra: readonly string[] = []): void => {
     const requestId = exchange?.requestId ?? ports.makeRequestId()
     const facts = { entrance: exchange?.entrance ?? ('other' as const), requestId, caller: exchange?.caller ?? null }
     socket.end(rawAnswer(ports.gateway.refuse(error, facts), requestId, extra))
@@ -138,11 +139,11 @@ export function watchConnections(server: Server, ports: ConnectionPorts): Connec
 }
 
 /** Arrived and not over, in order of arrival. */
-function underWay({ served, waiting }: Connection): Exchange[] {
+function underWay({ served, waiting }: Connection): HttpExchange[] {
   return served === null ? [] : [served, ...waiting.map(({ exchange }) => exchange)]
 }
 
-function endWith(connection: Connection, last: Exchange): void {
+function endWith(connection: Connection, last: HttpExchange): void {
   last.closes = true
   connection.last = last
 }
@@ -184,14 +185,6 @@ function mapFault({ code = '', reason }: HttpFault): GatewayError | null {
 }
 
 function rawAnswer(answer: Answer, requestId: string, extra: readonly string[]): Buffer {
-  const lines = [
-    `HTTP/1.1 ${answer.status} ${STATUS_CODES[answer.status] ?? 'Refused'}`,
-    `Date: ${new Date().toUTCString()}`,
-    'Content-Type: application/json',
-    `Content-Length: ${lengthOf(answer.body)}`,
-    `X-Request-Id: ${requestId}`,
-    'Connection: close',
-    ...extra,
-  ]
-  return Buffer.concat([Buffer.from(`${lines.join('\r\n')}\r\n\r\n`, 'latin1'), ...piecesOf(answer.body)])
+  const headers = answerHeaders(answer, ['X-Request-Id', requestId, 'Connection', 'close', ...extra])
+  return Buffer.concat([Buffer.from(headText(answer.status, headers), 'latin1'), ...piecesOf(answer.body)])
 }

@@ -1,11 +1,10 @@
 // The requests under way, and how they are waited for and ended when the gateway stops.
 import type { GatewayError } from '../errors/gateway-error.ts'
 import type { Exchange } from './exchange.ts'
-import { hungUp } from './read-body.ts'
 
 export interface InFlight {
   begin(exchange: Exchange): void
-  /** A caller that hung up before its answer was complete: what is done for it is stopped. */
+  /** Its answer was taken, or will never be. */
   end(exchange: Exchange): void
   readonly size: number
   /** How many have ended since the beginning. */
@@ -35,7 +34,6 @@ export function createInFlight(): InFlight {
         open[exchange.place] = last
       }
       ended++
-      if (!exchange.res.writableFinished) exchange.stop?.(hungUp())
       if (open.length === 0) onEmpty?.()
     },
     get size() {

@@ -3,7 +3,6 @@ import cluster from 'node:cluster'
 import { createServer, type ServerOptions as HttpSettings, type Server } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
 import { type AddressInfo, isIPv4, type Socket } from 'node:net'
-import { ArrivingRequest } from './arriving-request.ts'
 
 /** All in ms. */
 export interface ServerClocks {
@@ -17,6 +16,10 @@ export interface ServerClocks {
   readonly answerMs?: number
   /** For a refused caller that goes on sending. Default 1 s. */
   readonly lingerMs?: number
+}
+
+export function clocksOf(given: ServerClocks = {}): Required<ServerClocks> {
+  return { headMs: 10_000, requestMs: 60_000, keepAliveMs: 75_000, answerMs: 60_000, lingerMs: 1000, ...given }
 }
 
 /** PEM texts. */
@@ -41,6 +44,8 @@ export interface Listener {
   readonly server: Server
   /** Connections open now. */
   readonly sockets: ReadonlySet<Socket>
+  /** From now on every connection goes to `take`, where TLS ends here after its handshake. Returns how node:http is given one. */
+  divert(take: (socket: Socket) => void): (socket: Socket) => void
   listen(host: string, port: number): Promise<Bound>
   /** For connections from now on. Only where it began with TLS. */
   renewTls(tls: TlsMaterial): void
@@ -48,12 +53,15 @@ export interface Listener {
   close(): Promise<void>
 }
 
-const HEAD_LIMIT = 16 * 1024
+/** Bytes of a request's head. */
+export const HEAD_LIMIT = 16 * 1024
 
 /** `tls` null: plain HTTP. */
-export function createListener(clocks: ServerClocks, tls: ListenerTls | null = null): Listener {
+export function createListener(clocks: Required<ServerClocks>, tls: ListenerTls | null = null): Listener {
   const secure = tls === null ? null : createTlsServer({ ...settings(clocks), ...tlsSettings(clocks, tls) })
   const server: Server = secure ?? createServer(settings(clocks))
+  const arrival = secure === null ? 'connection' : 'secureConnection'
+  const [serveHttp] = server.listeners(arrival)
   server.maxHeadersCount = 0 // none is silently dropped: the size of the head is limit enough
   const sockets = new Set<Socket>()
   server.on('connection', (socket) => {
@@ -63,6 +71,11 @@ export function createListener(clocks: ServerClocks, tls: ListenerTls | null = n
   return {
     server,
     sockets,
+    divert(take) {
+      if (serveHttp === undefined) throw new Error('node:http serves its connections by no listener')
+      server.off(arrival, serveHttp as (socket: Socket) => void).on(arrival, take)
+      return (socket) => void serveHttp.call(server, socket)
+    },
     listen: (host, port) =>
       new Promise((resolve, reject) => {
         server.once('error', reject)
@@ -85,28 +98,25 @@ function contextOf({ cert, key, clientCa }: TlsMaterial) {
   return { cert, key, ...(clientCa === null ? {} : { ca: clientCa }), minVersion: 'TLSv1.2' as const }
 }
 
-function tlsSettings(clocks: ServerClocks, tls: ListenerTls) {
+function tlsSettings({ headMs }: Required<ServerClocks>, tls: ListenerTls) {
   return {
     ...contextOf(tls),
     ALPNProtocols: ['http/1.1'],
-    handshakeTimeout: clocks.headMs ?? 10_000,
+    handshakeTimeout: headMs,
     requestCert: tls.clientCa !== null,
     // Where it is not required, who shows a bad one is nobody by it, and may still send a key.
     rejectUnauthorized: tls.requiresClient,
   }
 }
 
-function settings(clocks: ServerClocks): HttpSettings<typeof ArrivingRequest> {
-  const headMs = clocks.headMs ?? 10_000
-  const requestMs = clocks.requestMs ?? 60_000
+function settings({ headMs, requestMs, keepAliveMs }: Required<ServerClocks>): HttpSettings {
   return {
-    IncomingMessage: ArrivingRequest,
     maxHeaderSize: HEAD_LIMIT,
     headersTimeout: Math.min(headMs, requestMs),
     requestTimeout: requestMs,
     // How late the two clocks above may fire.
     connectionsCheckingInterval: Math.min(1000, Math.max(20, headMs / 10)),
-    keepAliveTimeout: clocks.keepAliveMs ?? 75_000,
+    keepAliveTimeout: keepAliveMs,
     joinDuplicateHeaders: true, // Node would keep the first Host or key and drop the rest, where others keep the last
     requireHostHeader: false, // judged at the door, so that the refusal has the envelope's shape
     noDelay: true,

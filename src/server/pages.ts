@@ -7,12 +7,12 @@ import { GatewayError } from '../errors/gateway-error.ts'
 import { type AdminRoutesPorts, addAdminRoutes } from './admin-routes.ts'
 import type { CallRoutes } from './call-route.ts'
 import { DOCS_HEADERS, DOCS_HTML, DOCS_SCRIPT, docsAssets } from './docs-page.ts'
-import { type Exchange, writeHead } from './exchange.ts'
+import { type HttpExchange, writeHead } from './http-exchange.ts'
 import { probeAnswer, type Readiness } from './probes.ts'
 
 export interface PagesPorts extends Pick<AdminRoutesPorts, 'administration' | 'bodyLimit' | 'answerMs'> {
   readonly routes: CallRoutes
-  readonly batch: (exchange: Exchange) => void
+  readonly batch: (exchange: HttpExchange) => void
   readonly callers: () => Callers
   readonly readiness: () => Readiness
   /** The OpenAPI document; asked for once. */
@@ -22,18 +22,18 @@ export interface PagesPorts extends Pick<AdminRoutesPorts, 'administration' | 'b
   readonly metricsPublic: boolean
 }
 
-type Handler = (exchange: Exchange) => void | Promise<void>
+type Handler = (exchange: HttpExchange) => void | Promise<void>
 
 export interface Pages {
-  serve(exchange: Exchange): void
+  serve(exchange: HttpExchange): void
 }
 
 export function createPages(ports: PagesPorts): Pages {
-  const exchanges = new WeakMap<ServerResponse, Exchange>()
+  const exchanges = new WeakMap<ServerResponse, HttpExchange>()
   const app = express()
   app.disable('x-powered-by').enable('case sensitive routing').enable('strict routing')
 
-  const exchangeOf = (res: Response): Exchange => {
+  const exchangeOf = (res: Response): HttpExchange => {
     const exchange = exchanges.get(res)
     if (!exchange) throw new Error('a response without its exchange')
     return exchange
@@ -73,7 +73,7 @@ export function createPages(ports: PagesPorts): Pages {
   return { serve: (exchange) => serveThrough(app, exchanges, exchange) }
 }
 
-function serveThrough(app: Express, exchanges: WeakMap<ServerResponse, Exchange>, exchange: Exchange): void {
+function serveThrough(app: Express, exchanges: WeakMap<ServerResponse, HttpExchange>, exchange: HttpExchange): void {
   exchanges.set(exchange.res, exchange)
   app(exchange.req, exchange.res)
 }
@@ -92,7 +92,7 @@ function mapPageError(error: unknown, path: string): GatewayError {
   return new GatewayError('InternalError', 'The gateway failed; report the requestId.', { cause: error })
 }
 
-function send(exchange: Exchange, status: number, type: string, body: string, extra: readonly string[] = []): void {
+function send(exchange: HttpExchange, status: number, type: string, body: string, extra: readonly string[] = []): void {
   const bytes = Buffer.from(body)
   writeHead(exchange, status, ['Content-Type', type, 'Content-Length', String(bytes.length), ...extra])
   exchange.res.end(bytes)
@@ -108,9 +108,9 @@ function addProbes(get: (path: string, handler: Handler) => void, { readiness }:
   })
 }
 
-async function serveMetrics(exchange: Exchange, ports: PagesPorts): Promise<void> {
+async function serveMetrics(exchange: HttpExchange, ports: PagesPorts): Promise<void> {
   if (!ports.metricsPublic) {
-    const caller = await ports.callers().identify(exchange.req)
+    const caller = await ports.callers().identify(exchange)
     if (caller instanceof GatewayError) return ports.routes.refuse(exchange, caller)
     exchange.caller = caller.name
     if (!caller.admin)
@@ -137,7 +137,7 @@ function addDocs(get: (path: string, handler: Handler) => void, { openapi }: Pag
   for (const [name, file] of docsAssets()) get(`/docs/${name}`, (exchange) => sendAsset(exchange, file))
 }
 
-function sendAsset(exchange: Exchange, file: string): Promise<void> {
+function sendAsset(exchange: HttpExchange, file: string): Promise<void> {
   const res = exchange.res as Response
   res.setHeader('X-Request-Id', exchange.requestId)
   for (let i = 0; i < DOCS_HEADERS.length; i += 2) res.setHeader(DOCS_HEADERS[i] as string, DOCS_HEADERS[i + 1] as string)

@@ -1,5 +1,5 @@
 // The HTTP face: names and judges every request, hands it to its entrance, and stops without dropping what is under way. The
-// hot entrance POST /v1/requests is served from here, ahead of express' router.
+// hot entrance POST /v1/requests stands ahead of express' router, and where it is plain ahead of node:http (fast-lane.ts).
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import { setImmediate as immediate, setTimeout as sleep } from 'node:timers/promises'
 import type { Callers } from '../callers/callers.ts'
@@ -11,11 +11,22 @@ import { type CallRoutes, createCallRoutes } from './call-route.ts'
 import { type Connections, watchConnections } from './connections.ts'
 import { judgeHead, judgeLocal, malformed } from './door.ts'
 import type { Exchange } from './exchange.ts'
+import { createFastLane } from './fast-lane.ts'
+import { createHttpExchange, type HttpExchange, type WireClocks } from './http-exchange.ts'
 import { createInFlight, type InFlight } from './in-flight.ts'
-import { type Bound, createListener, isLoopbackHost, type ListenerTls, type ServerClocks, type TlsMaterial } from './listener.ts'
+import {
+  type Bound,
+  clocksOf,
+  createListener,
+  isLoopbackHost,
+  type ListenerTls,
+  type ServerClocks,
+  type TlsMaterial,
+} from './listener.ts'
 import { createLoadGuard, type LoadGuardOptions } from './load-guard.ts'
 import { createPages, type Pages } from './pages.ts'
 import { type Readiness, serveOperations } from './probes.ts'
+import { hungUp } from './read-body.ts'
 import { createRequestIds } from './request-id.ts'
 
 export interface ServerOptions {
@@ -77,12 +88,12 @@ const ENTRANCES: ReadonlyMap<string, Entrance> = new Map([
 
 export function createServer(options: ServerOptions, ports: ServerPorts): HttpFace {
   const { gateway, callers } = ports
-  const answerMs = options.clocks?.answerMs ?? 60_000
+  const clocks = clocksOf(options.clocks)
+  const { answerMs, lingerMs } = clocks
   const descriptorLimit = options.descriptorLimit ?? 10 * 1024 * 1024
-  const lingerMs = options.clocks?.lingerMs ?? 1000
   const tls = options.tls ?? null
-  const listener = createListener(options.clocks ?? {}, tls)
-  const metrics = options.metrics?.listen ? { at: options.metrics.listen, listener: createListener({}) } : null
+  const listener = createListener(clocks, tls)
+  const metrics = options.metrics?.listen ? { at: options.metrics.listen, listener: createListener(clocksOf()) } : null
   const inFlight = createInFlight()
   let leaving = false
   let draining = false
@@ -93,7 +104,7 @@ export function createServer(options: ServerOptions, ports: ServerPorts): HttpFa
     : null
   const overload = (): GatewayError | null => guard?.refusal() ?? null
   const routes = createCallRoutes(
-    { descriptorLimit, answerMs, lingerMs },
+    { descriptorLimit },
     {
       ...{ gateway, callers, isDraining: () => draining, overload },
       overloadByBody: (bytes) => guard?.refusalOfBody(bytes) ?? null,
@@ -110,11 +121,23 @@ export function createServer(options: ServerOptions, ports: ServerPorts): HttpFa
   const makeRequestId = createRequestIds()
   if (metrics) serveOperations(metrics.listener, { scrape: ports.scrape, readiness, makeRequestId })
   const connections = watchConnections(listener.server, { gateway, lingerMs, makeRequestId: () => makeRequestId(undefined) })
-  const begin = createBegin({ inFlight, connections, makeRequestId, isLeaving: () => leaving })
-  attach({ server: listener.server, secure: tls !== null, begin, connections, routes, pages, callers })
+  const isLeaving = (): boolean => leaving
+  const begin = createBegin({ inFlight, connections, makeRequestId, isLeaving, clocks })
+  const judge = createJudge(callers, tls !== null)
+  attach({ server: listener.server, begin, connections, routes, pages, judge })
+  const lane = createFastLane(clocks, {
+    ...{ inFlight, makeRequestId, isLeaving },
+    pass: listener.divert((socket) => lane.take(socket)),
+    serve(exchange) {
+      const refusal = judge(exchange)
+      if (refusal) routes.refuse(exchange, refusal)
+      else routes.requests(exchange)
+    },
+  })
 
   const close = async (): Promise<void> => {
     guard?.close()
+    lane.close()
     await Promise.all([listener.close(), metrics?.listener.close()])
   }
   return {
@@ -138,6 +161,7 @@ export function createServer(options: ServerOptions, ports: ServerPorts): HttpFa
       listener.renewTls(renewed)
       inFlight.closeAfterAnswers()
       listener.server.closeIdleConnections()
+      lane.closeIdle()
     },
     close,
     connections: () => listener.sockets.size,
@@ -155,7 +179,7 @@ async function settledWithin(inFlight: InFlight, ms: number): Promise<boolean> {
   return true
 }
 
-type Begin = (req: IncomingMessage, res: ServerResponse, expects: boolean, serve: (exchange: Exchange) => void) => void
+type Begin = (req: IncomingMessage, res: ServerResponse, expects: boolean, serve: (exchange: HttpExchange) => void) => void
 
 function createBegin(ports: {
   readonly inFlight: InFlight
@@ -163,31 +187,21 @@ function createBegin(ports: {
   readonly makeRequestId: (given: string | string[] | undefined) => string
   /** Every answer ends its connection. */
   readonly isLeaving: () => boolean
+  readonly clocks: WireClocks
 }): Begin {
-  const { inFlight, connections, makeRequestId, isLeaving } = ports
-  const track = (exchange: Exchange): void => {
+  const { inFlight, connections, makeRequestId, isLeaving, clocks } = ports
+  const track = (exchange: HttpExchange): void => {
     exchange.closes ||= isLeaving()
     inFlight.begin(exchange)
     exchange.res.on('close', () => {
+      if (!exchange.res.writableFinished) exchange.stop?.(hungUp())
       inFlight.end(exchange)
       connections.end(exchange)
     })
   }
   return (req, res, expects, serve) => {
-    const exchange: Exchange = {
-      req,
-      res,
-      requestId: makeRequestId(req.headers['x-request-id']),
-      entrance: entranceOf(req.url ?? ''),
-      arrivedAt: performance.now(),
-      caller: null,
-      answered: false,
-      expects,
-      // Node forgets what stood behind such a request in what it had read: what comes next may be the middle of something.
-      closes: req.headers.upgrade !== undefined,
-      stop: null,
-      place: 0,
-    }
+    const facts = { requestId: makeRequestId(req.headers['x-request-id']), entrance: entranceOf(req.url ?? ''), expects }
+    const exchange = createHttpExchange(req, res, facts, clocks)
     connections.begin(exchange, (mine) => {
       track(mine)
       serve(mine)
@@ -208,33 +222,37 @@ function refuseOpenHost(host: string, callers: Callers): void {
   )
 }
 
+/** What is wrong with a request's head, or with who may send any; null: nothing. */
+type Judge = (exchange: Exchange, httpVersion?: string) => GatewayError | null
+
+/** `secure`: TLS ends here. */
+function createJudge(callers: () => Callers, secure: boolean): Judge {
+  return ({ headers, socket }, httpVersion = '1.1') =>
+    judgeHead(headers, httpVersion, secure) ?? (callers().configured ? null : judgeLocal(headers.host, socket.remoteAddress))
+}
+
 interface Attached {
   readonly server: Server
-  /** TLS ends here. */
-  readonly secure: boolean
   readonly begin: Begin
   readonly connections: Connections
   readonly routes: CallRoutes
   readonly pages: Pages
-  readonly callers: () => Callers
+  readonly judge: Judge
 }
 
-function attach({ server, secure, begin, connections, routes, pages, callers }: Attached): void {
-  const serve = (exchange: Exchange): void => {
+function attach({ server, begin, connections, routes, pages, judge }: Attached): void {
+  const serve = (exchange: HttpExchange): void => {
     const { req } = exchange
-    const refusal =
-      judgeHead(req.headers, req.httpVersion, secure) ??
-      (callers().configured ? null : judgeLocal(req.headers.host, req.socket.remoteAddress)) ??
-      (req.url?.startsWith('/') ? null : notAPath())
+    const refusal = judge(exchange, req.httpVersion) ?? (req.url?.startsWith('/') ? null : notAPath())
     if (refusal) refuseHead(exchange, refusal)
     else if (req.url === '/v1/requests' && req.method === 'POST') routes.requests(exchange)
     else pages.serve(exchange)
   }
-  const refuseHead = (exchange: Exchange, refusal: GatewayError): void => {
+  const refuseHead = (exchange: HttpExchange, refusal: GatewayError): void => {
     if (refusal.type === 'InvalidDescriptor') exchange.closes = true // where its body ends cannot be relied on
     routes.refuse(exchange, refusal)
   }
-  const refuseExpectation = (exchange: Exchange): void =>
+  const refuseExpectation = (exchange: HttpExchange): void =>
     routes.refuse(exchange, malformed('Of Expect only 100-continue is understood; leave the header out.'))
   server
     .on('request', (req, res) => begin(req, res, false, serve))
@@ -242,7 +260,7 @@ function attach({ server, secure, begin, connections, routes, pages, callers }: 
     .on('checkExpectation', (req, res) => begin(req, res, true, refuseExpectation))
     .on('connect', (_req, socket) => {
       const error = new GatewayError('MethodNotAllowed', 'CONNECT is not taken here: POST a descriptor to /v1/requests.')
-      connections.refuse(socket, error, ['Allow: GET, HEAD, POST'])
+      connections.refuse(socket, error, ['Allow', 'GET, HEAD, POST'])
     })
 }
 

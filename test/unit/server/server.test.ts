@@ -319,9 +319,7 @@ describe('bytes that are no HTTP', () => {
     const { raw, calls } = await aFace(t, { call: () => sleep(50).then(() => anAnswer('kept')) })
     const text = await raw(`${post('{}')}rubbish\r\n\r\n`).ended
     assert.equal(calls.length, 1)
-    assert.match(text, /^HTTP\/1\.1 200 OK\r\n/)
-    assert.match(text, /Connection: close/)
-    assert.equal(text.match(/HTTP\/1\.1/g)?.length, 1)
+    assert.deepEqual(text.match(/HTTP\/1\.1 \d+|Connection: close/g), ['HTTP/1.1 200', 'HTTP/1.1 400', 'Connection: close'])
   })
 
   test('a caller that ends its side in the middle of a request is told what is missing', async (t) => {

@@ -11,7 +11,9 @@ import { until } from '../../support/wire.ts'
 
 async function serve(t: TestContext, pieces: readonly AnswerPiece[], ended: () => void): Promise<number> {
   const server: Server = createServer((_req, res) => {
-    void writeInParts(res, pieces).then(ended)
+    void writeInParts(res, pieces)
+      .then(() => res.end())
+      .then(ended)
   })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
