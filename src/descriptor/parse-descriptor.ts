@@ -121,6 +121,10 @@ const BY_KEY: { readonly [K in Key]: Reader } = {
   },
 }
 
+const NONE: readonly never[] = []
+const NO_TIMES: Descriptor['timeout'] = {}
+const NO_TAGS: Descriptor['tags'] = {}
+
 const READERS: ReadonlyMap<string, Reader> = new Map(Object.entries(BY_KEY))
 
 /** Throws InvalidDescriptor, InvalidHeader where nothing but headers is wrong, InvalidJSONError for NaN and Infinity. */
@@ -154,13 +158,13 @@ function readRoot(root: JsonObject, warnings: readonly string[], faults: Faults)
   const draft: Draft = {
     method: 'GET',
     url: '',
-    headers: [],
-    cookies: [],
-    timeout: {},
+    headers: NONE,
+    cookies: NONE,
+    timeout: NO_TIMES,
     maxRedirects: 30,
     decode: 'auto',
     inspect: false,
-    tags: {},
+    tags: NO_TAGS,
     warnings,
   }
   const keys: BodyKeys = {}

@@ -8,9 +8,10 @@ import type { BreakerPolicy } from '../model/adapter-policy.ts'
 import type { BreakerFleet } from '../model/breaker-fleet.ts'
 import type { Override } from '../model/breaker-override.ts'
 import type { CallContext } from '../model/call-context.ts'
-import type { Ended, Gate } from '../model/dispatch.ts'
+import type { Ended, Gate, Leave } from '../model/dispatch.ts'
 import type { BreakerState } from '../model/envelope.ts'
 import type { Clock, Logger, Meter } from '../model/ports.ts'
+import type { Trail } from '../model/trail.ts'
 import { type Health, healthOfError, healthOfStatus } from '../policy/classify.ts'
 
 export interface Breaker {
@@ -99,9 +100,9 @@ type Circuit = CircuitBreaker<[], never>
 interface Ticket {
   readonly epoch: number
   readonly probe: boolean
+  /** Made once for all who have it, where it does not matter how long each took. */
+  readonly leave: Leave
 }
-
-const UNCOUNTED: Ticket = { epoch: -1, probe: false }
 
 export function createBreaker(policy: BreakerPolicy, ports: BreakerPorts): Breaker {
   const { clock, forced } = ports
@@ -118,8 +119,13 @@ export function createBreaker(policy: BreakerPolicy, ports: BreakerPorts): Break
     rotateBucketController: ports.rotation.controllerFor(policy.windowMs),
   })
   const probes = { out: 0, good: 0 }
-  let counting: Ticket = { epoch: 0, probe: false }
-  let probing: Ticket = { epoch: 0, probe: true }
+  const issue = (epoch: number, probe: boolean): Ticket => {
+    const ticket: Ticket = { epoch, probe, leave: (ended, _request, { trail }) => settle(ticket, ended, false, trail) }
+    return ticket
+  }
+  const uncounted = issue(-1, false)
+  let counting = issue(0, false)
+  let probing = issue(0, true)
   let openedAt = 0
   /** Open or half-open by what was seen here, not by what other replicas saw. */
   let trippedHere = false
@@ -154,8 +160,8 @@ export function createBreaker(policy: BreakerPolicy, ports: BreakerPorts): Break
   circuit.on('open', () => {
     openedAt = clock.now()
     ramp = null
-    counting = { epoch: counting.epoch + 1, probe: false }
-    probing = { epoch: counting.epoch, probe: true }
+    counting = issue(counting.epoch + 1, false)
+    probing = issue(counting.epoch, true)
     state()
   })
   circuit.on('halfOpen', () => {
@@ -183,14 +189,14 @@ export function createBreaker(policy: BreakerPolicy, ports: BreakerPorts): Break
   }
 
   const admit = (): Ticket => {
-    if (forced() !== null) return UNCOUNTED
+    if (forced() !== null) return uncounted
     if (!circuit.halfOpen) return counting
     probes.out++
     return probing
   }
 
   /** An outcome of a call that began before the breaker opened says nothing of the host as it is now. */
-  const settle = (ticket: Ticket, health: Health): void => {
+  const count = (ticket: Ticket, health: Health): void => {
     if (ticket.epoch !== counting.epoch || circuit.isShutdown) return
     if (ticket.probe && circuit.halfOpen) settleProbe(health)
     else if (!ticket.probe && circuit.closed && health !== 'neutral' && forced() === null) {
@@ -211,6 +217,11 @@ export function createBreaker(policy: BreakerPolicy, ports: BreakerPorts): Break
     }
   }
 
+  const settle = (ticket: Ticket, ended: Ended, isSlow: boolean, trail: Trail): void => {
+    count(ticket, healthOf(ended, isSlow, policy))
+    trail.breaker = state()
+  }
+
   const door: Gate = (_request, context) => {
     const forMs = refusalMs()
     if (forMs === 0 && (ramp === null || forced() !== null || placed.delete(context) || ramp.admits(0))) return null
@@ -223,12 +234,10 @@ export function createBreaker(policy: BreakerPolicy, ports: BreakerPorts): Break
     trail.breaker = state()
     if (forMs > 0) throw refusal(trail.breaker, forMs, ports)
     const ticket = admit()
-    const from = policy.slowMs === null ? 0 : clock.now()
-    return (ended) => {
-      const isSlow = policy.slowMs !== null && clock.now() - from >= policy.slowMs
-      settle(ticket, healthOf(ended, isSlow, policy))
-      trail.breaker = state()
-    }
+    const { slowMs } = policy
+    if (slowMs === null) return ticket.leave
+    const from = clock.now()
+    return (ended) => settle(ticket, ended, clock.now() - from >= slowMs, trail)
   }
 
   return {

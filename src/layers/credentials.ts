@@ -255,8 +255,7 @@ function takeCookies(request: HopRequest, rawHeaders: readonly string[], context
   const touched = new Set<string>()
   for (const [name, value] of context.jar.store(request.url, setCookies)) {
     touched.add(name)
-    if (value === null) context.trail.cookies.delete(name)
-    else context.trail.cookies.set(name, value)
+    context.trail.setCookie(name, value)
   }
   const kept = cookiePairs(getHeader(request.headers, 'cookie')).filter((pair) => !touched.has(cookieName(pair)))
   const fresh = cookiePairs(context.jar.header(request.url) ?? undefined).filter((pair) => touched.has(cookieName(pair)))

@@ -84,10 +84,7 @@ export function redirect(ports: RedirectPorts): Layer {
 function keepCookies(response: UpstreamResponse, request: HopRequest, { trail, jar }: CallContext): UpstreamResponse {
   const setCookies = headerValues(response.rawHeaders, 'set-cookie')
   if (setCookies.length === 0) return response
-  for (const [name, value] of jar.store(request.url, setCookies)) {
-    if (value === null) trail.cookies.delete(name)
-    else trail.cookies.set(name, value)
-  }
+  for (const [name, value] of jar.store(request.url, setCookies)) trail.setCookie(name, value)
   return response
 }
 

@@ -8,13 +8,13 @@ import type { Attempt, BreakerState, HistoryEntry, OutgoingView, Wait, WaitReaso
 import type { HoldsSecret } from './secret-traces.ts'
 
 export interface Trail {
-  readonly attempts: Attempt[]
+  readonly attempts: readonly Attempt[]
   readonly history: HistoryEntry[]
   readonly warnings: string[]
   /** Rules that would have refused or delayed the call, had its caller or the adapter's limits not been observed only. */
   readonly observed: RefusalRule[]
   /** Cookies set on the way, by name; the last value stands. */
-  readonly cookies: Map<string, string>
+  readonly cookies: ReadonlyMap<string, string>
   /** Final hop's URL, no userinfo; null until the URL could be prepared. */
   url: string | null
   /** The first hop's adapter. */
@@ -42,6 +42,10 @@ export interface Trail {
   waited(ms: number, because: WaitReason): void
   /** Hands the accumulated wait to the attempt that begins now. */
   takeWait(): { readonly waited: number; readonly because: WaitReason | null }
+  /** null: an answer removed it. */
+  setCookie(name: string, value: string | null): void
+  /** The last of `attempts` from now on. */
+  begin(attempt: Attempt): void
   warn(message: string): void
   /** Takes note of a rule that would have refused the call, and warns of it. `what` it would: default 'be refused'. */
   observe(rule: RefusalRule, because: string, what?: string): void
@@ -55,60 +59,79 @@ export function greaterSent(a: Sent, b: Sent): Sent {
   return ORDER[a] >= ORDER[b] ? a : b
 }
 
+const NO_COOKIES: ReadonlyMap<string, string> = new Map()
+
 export function createTrail(): Trail {
-  let pendingMs = 0
-  let pendingBecause: WaitReason | null = null
-  let longestMs = 0
-  const attempts: Attempt[] = []
-  const warnings: string[] = []
-  const observed: RefusalRule[] = []
-  // Plain properties, no getters: V8 gives every object with getters of its own a shape of its own.
-  const trail: Trail & { queuedMs: number } = {
-    attempts,
-    history: [],
-    warnings,
-    observed,
-    cookies: new Map(),
-    url: null,
-    adapter: null,
-    outgoing: null,
-    credential: null,
-    bodyRules: null,
-    holdsSecret: null,
-    notRetried: null,
-    breaker: null,
-    cache: null,
-    replayed: false,
-    span: null,
-    bytesOut: 0,
-    waits: [],
-    queuedMs: 0,
-    waited(ms, because) {
-      trail.waits.push({ because, ms, next: attempts.length })
-      pendingMs += ms
-      if (ms >= longestMs) {
-        longestMs = ms
-        pendingBecause = because
-      }
-      trail.queuedMs += ms
-    },
-    takeWait() {
-      const taken = { waited: pendingMs, because: pendingBecause }
-      pendingMs = 0
-      pendingBecause = null
-      longestMs = 0
-      return taken
-    },
-    warn(message) {
-      if (!warnings.includes(message)) warnings.push(message)
-    },
-    observe(rule, because, what = 'be refused') {
-      if (!observed.includes(rule)) observed.push(rule)
-      trail.warn(`would ${what}: ${because}`)
-    },
-    sent() {
-      return attempts.reduce<Sent>((most, attempt) => greaterSent(most, attempt.sent), 'no')
-    },
+  return new CallTrail()
+}
+
+/** A class: of closures, each call would make one for every method, and keep them until it ends. */
+class CallTrail implements Trail {
+  attempts: Attempt[] = []
+  readonly history: HistoryEntry[] = []
+  readonly warnings: string[] = []
+  readonly observed: RefusalRule[] = []
+  cookies = NO_COOKIES
+  url: string | null = null
+  adapter: string | null = null
+  outgoing: OutgoingView | null = null
+  credential: string | null = null
+  bodyRules: AuditPolicy | null = null
+  holdsSecret: HoldsSecret | null = null
+  notRetried: string | null = null
+  breaker: BreakerState | null = null
+  cache: Trail['cache'] = null
+  replayed = false
+  span: string | null = null
+  bytesOut = 0
+  readonly waits: Wait[] = []
+  queuedMs = 0
+  #pendingMs = 0
+  #pendingBecause: WaitReason | null = null
+  #longestMs = 0
+  #ownCookies: Map<string, string> | null = null
+
+  setCookie(name: string, value: string | null): void {
+    this.#ownCookies ??= new Map()
+    this.cookies = this.#ownCookies
+    if (value === null) this.#ownCookies.delete(name)
+    else this.#ownCookies.set(name, value)
   }
-  return trail
+
+  waited(ms: number, because: WaitReason): void {
+    this.waits.push({ because, ms, next: this.attempts.length })
+    this.#pendingMs += ms
+    if (ms >= this.#longestMs) {
+      this.#longestMs = ms
+      this.#pendingBecause = because
+    }
+    this.queuedMs += ms
+  }
+
+  takeWait(): ReturnType<Trail['takeWait']> {
+    const taken = { waited: this.#pendingMs, because: this.#pendingBecause }
+    this.#pendingMs = 0
+    this.#pendingBecause = null
+    this.#longestMs = 0
+    return taken
+  }
+
+  begin(attempt: Attempt): void {
+    // Most calls have one alone, and a push into an empty list makes room for 17.
+    if (this.attempts.length === 0) this.attempts = [attempt]
+    else this.attempts.push(attempt)
+  }
+
+  warn(message: string): void {
+    if (!this.warnings.includes(message)) this.warnings.push(message)
+  }
+
+  observe(rule: RefusalRule, because: string, what = 'be refused'): void {
+    if (!this.observed.includes(rule)) this.observed.push(rule)
+    this.warn(`would ${what}: ${because}`)
+  }
+
+  sent(): Sent {
+    return this.attempts.reduce<Sent>((most, attempt) => greaterSent(most, attempt.sent), 'no')
+  }
 }

@@ -46,7 +46,7 @@ export function replayOutcome(remembered: RememberedOutcome, trail: Trail): Upst
   trail.outgoing = remembered.outgoing
   trail.notRetried = remembered.notRetried
   trail.history.push(...remembered.history)
-  for (const [name, value] of remembered.cookies) trail.cookies.set(name, value)
+  for (const [name, value] of remembered.cookies) trail.setCookie(name, value)
   for (const warning of remembered.warnings) trail.warn(warning)
   if (remembered.outcome.kind === 'error') throw remembered.outcome.error
   return remembered.outcome.response

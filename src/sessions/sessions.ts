@@ -2,6 +2,7 @@
 // same time lose no cookie: a jar is written by compare-and-set, and what a call took is taken again by the newer jar.
 import { GatewayError } from '../errors/gateway-error.ts'
 import type { Clock, CookieJar, KeyValueStore, Sessions } from '../model/ports.ts'
+import type { PreparedUrl } from '../model/prepared-request.ts'
 import { createCookieJar, type RecordingJar } from './cookie-jar.ts'
 import { JAR_LIMITS, type JarLimits } from './jar-limits.ts'
 import type { SessionIndex } from './session-index.ts'
@@ -35,6 +36,7 @@ const MOST_TRIES = 10
 export function createSessions({ store, clock, ttlMs, limits = JAR_LIMITS, index }: SessionsOptions): Sessions {
   const opened = new WeakMap<CookieJar, Opened>()
   const inTurn = createTurns()
+  const makeJar = (): RecordingJar => createCookieJar(clock, limits, [])
 
   const load = async (key: string): Promise<Loaded> => {
     const found = await store.get(key)
@@ -70,7 +72,7 @@ export function createSessions({ store, clock, ttlMs, limits = JAR_LIMITS, index
       await inTurn(key, () => write(key, name, mine))
       if (mine.version === null) await index?.note(caller, name)
     },
-    transient: () => portOf(createCookieJar(clock, limits, []), false, false),
+    transient: () => new TransientJar(makeJar),
   }
 }
 
@@ -87,6 +89,28 @@ function portOf(jar: RecordingJar, stale: boolean, lost: boolean): CookieJar {
     lost,
   }
   return port
+}
+
+/** Every call without a session has one, and few answers set a cookie: until one does there is no jar behind it. */
+class TransientJar implements CookieJar {
+  changed = false
+  readonly #make: () => RecordingJar
+  #jar: RecordingJar | null = null
+
+  constructor(make: () => RecordingJar) {
+    this.#make = make
+  }
+
+  header(url: PreparedUrl): string | null {
+    return this.#jar?.header(url) ?? null
+  }
+
+  store(url: PreparedUrl, setCookies: readonly string[]): ReturnType<CookieJar['store']> {
+    this.#jar ??= this.#make()
+    const stored = this.#jar.store(url, setCookies)
+    this.changed = this.#jar.taken.length > 0
+    return stored
+  }
 }
 
 /** Tasks of one key run one after the other; whether one failed is nothing to the next. */

@@ -3,6 +3,7 @@
 import type { Dispatcher } from 'undici'
 import { GatewayError, type GatewayErrorOptions, type PartialResponse, type Sent } from '../errors/gateway-error.ts'
 import type { CallContext } from '../model/call-context.ts'
+import type { Cancellation } from '../model/cancellation.ts'
 import type { HeaderList } from '../model/header-list.ts'
 import type { HopRequest } from '../model/hop.ts'
 import type { Clock } from '../model/ports.ts'
@@ -41,7 +42,6 @@ export type Exchange = (
 ) => Promise<WireAnswer | null>
 
 const MAX_INTERIM_ANSWERS = 20
-const NOBODY = (): void => {}
 const GIVEN_UP = new Error('the call has ended')
 
 /** HTTP/1.1 has one exchange at a time, and makes what it takes once a connection; one that fails is the connection's last. */
@@ -57,7 +57,7 @@ interface Course {
   readonly progress: Progress
   readonly resolve: (answer: WireAnswer | null) => void
   readonly reject: (error: GatewayError) => void
-  stopListening: () => void
+  readonly cancellation: Cancellation
   controller: Dispatcher.DispatchController | null
   isUnsent: boolean
   begunAt: number
@@ -80,7 +80,7 @@ function prepareExchange(connection: Connection, clock: Clock): Exchange {
     connection.awaiting = false
     connection.inHead = false
     readClock.stop()
-    course.stopListening()
+    course.cancellation.forget(onCancel)
   }
   /** Ends the exchange and its connection (on HTTP/2 its stream). */
   const fail = (course: Course, error: GatewayError): void => {
@@ -101,6 +101,9 @@ function prepareExchange(connection: Connection, clock: Clock): Exchange {
     const { controller, bytesBefore, progress } = course
     if (controller !== null && connection.heardBytes > bytesBefore) hear(course)
     return progress.head === null ? { sent: progress.sent } : { sent: progress.sent, response: progress.head }
+  }
+  const onCancel = (why: GatewayError): void => {
+    if (current?.cancellation.reason === why) fail(current, withFacts(why, factsOf(current)))
   }
   const exceed = (course: Course): void => {
     const { url, plan } = course.request
@@ -203,11 +206,9 @@ function prepareExchange(connection: Connection, clock: Clock): Exchange {
     if (cancellation.reason !== null) return Promise.reject(cancellation.reason)
     return new Promise((resolve, reject) => {
       // biome-ignore format: one line
-      const course: Course = { request, trail, progress, resolve, reject, stopListening: NOBODY, controller: null, isUnsent: false, begunAt: 0, bytesBefore: 0, readBefore: 0, interim: 0, elapsed: 0, codings: [], body: null }
+      const course: Course = { request, trail, progress, resolve, reject, cancellation, controller: null, isUnsent: false, begunAt: 0, bytesBefore: 0, readBefore: 0, interim: 0, elapsed: 0, codings: [], body: null }
       current = course
-      course.stopListening = cancellation.onCancel((why) => {
-        if (course === current) fail(course, withFacts(why, factsOf(course)))
-      })
+      cancellation.listen(onCancel)
       readClock.expect(request.plan.readMs, request.body?.byteLength ?? 0)
       client.dispatch(dispatchOptions(request), handler)
     })

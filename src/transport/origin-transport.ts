@@ -163,7 +163,7 @@ function openAttempt(request: HopRequest, { trail }: CallContext, { origin, url,
     span: trail.span,
   }
   trail.span = null
-  trail.attempts.push(attempt)
+  trail.begin(attempt)
   return attempt
 }
 

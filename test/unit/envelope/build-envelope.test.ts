@@ -72,9 +72,9 @@ const failed = (error: GatewayError): Outcome => ({ error })
 
 test('an answer is told whole, in the contract’s order, its JSON spliced in as sent', () => {
   const trail = aTrail({ url: URL_SENT, adapter: 'example', breaker: 'closed' })
-  trail.attempts.push(anAttempt({ status: 200, sent: 'yes' }))
-  trail.cookies.set('b', '1')
-  trail.cookies.set('7', '2')
+  trail.begin(anAttempt({ status: 200, sent: 'yes' }))
+  trail.setCookie('b', '1')
+  trail.setCookie('7', '2')
   trail.outgoing = { method: 'GET', url: URL_SENT, headers: [['Accept', '*/*']], body: null }
   trail.history.push({
     method: 'GET',
@@ -187,7 +187,7 @@ test('a body that decode json refuses comes as text beside the error, status and
 
 test('a partial answer keeps its status, reason, headers and the time to its head', () => {
   const trail = aTrail({ url: URL_SENT })
-  trail.attempts.push(anAttempt({ status: 200, error: 'ChunkedEncodingError', sent: 'yes', firstByte: 9 }))
+  trail.begin(anAttempt({ status: 200, error: 'ChunkedEncodingError', sent: 'yes', firstByte: 9 }))
   const response = { status: 200, reason: 'OK', rawHeaders: ['Link', '<a>'] }
   const envelope = parsed(failed(new GatewayError('ChunkedEncodingError', 'cut off', { sent: 'yes', response })), { trail })
   assert.deepEqual(
@@ -198,7 +198,8 @@ test('a partial answer keeps its status, reason, headers and the time to its hea
 
 test('error.sent is the greatest of all attempts’ and the error’s', () => {
   const trail = aTrail()
-  trail.attempts.push(anAttempt({ sent: 'yes' }), anAttempt({ sent: 'maybe' }))
+  trail.begin(anAttempt({ sent: 'yes' }))
+  trail.begin(anAttempt({ sent: 'maybe' }))
   const built = buildEnvelope(failed(new GatewayError('BreakerOpen', 'open')), facts({ trail }))
   assert.equal(built.sent, 'yes')
   assert.equal(parsed(failed(new GatewayError('ReadTimeout', 'slow', { sent: 'maybe' }))).error.sent, 'maybe')
@@ -247,7 +248,8 @@ test('an InternalError tells nothing of its cause, even to an admin', () => {
 
 test('an internal address is shown to admins alone, a public one to everybody; so is a private detail', () => {
   const trail = aTrail()
-  trail.attempts.push(anAttempt({ address: '10.0.0.7', error: 'EgressDenied' }), anAttempt())
+  trail.begin(anAttempt({ address: '10.0.0.7', error: 'EgressDenied' }))
+  trail.begin(anAttempt())
   const error = new GatewayError('EgressDenied', 'refused', { privateDetail: '10.0.0.7 is private' })
   const seen = (admin: boolean) => {
     const envelope = parsed(failed(error), { trail, admin })
@@ -268,7 +270,7 @@ test('cache and replayed are there only where they say something, between breake
 
 test('an attempt that failed names its error; waits say why', () => {
   const trail = aTrail({ notRetried: 'POST is not repeated' })
-  trail.attempts.push(anAttempt({ error: 'ReadTimeout', waited: 200.4, because: 'Retry-After', connect: null, reused: true }))
+  trail.begin(anAttempt({ error: 'ReadTimeout', waited: 200.4, because: 'Retry-After', connect: null, reused: true }))
   const { attempts, notRetried } = parsed(failed(new GatewayError('ReadTimeout', 'x')), { trail })
   assert.deepEqual(Object.keys(attempts[0]), [
     ...['hop', 'method', 'url', 'adapter', 'origin', 'address', 'reused', 'waited', 'because', 'error', 'sent'],

@@ -352,7 +352,7 @@ describe('digest', () => {
       challenge(DIGEST, 'Set-Cookie', setCookies[0] ?? '', 'set-cookie', setCookies[1] ?? ''),
     ])
     const context = aContext({ jar })
-    context.trail.cookies.set('gone', 'x')
+    context.trail.setCookie('gone', 'x')
     await dispatch(given(digestAuth, { headers: [['Cookie', 'kept=mine; gone=x; fresh=0']] }), context)
     assert.deepEqual(stored, setCookies)
     assert.deepEqual([...context.trail.cookies], [['fresh', '1']])

@@ -86,7 +86,7 @@ function build() {
           going.answer = null
           if (!alive.yes || going.sent !== null) return // nobody is there to hear it: what it did stays unknown
           going.sent = how === 'good' ? 'yes' : how === 'silent' ? 'maybe' : 'no'
-          context.trail.attempts.push({ sent: going.sent } as never)
+          context.trail.begin({ sent: going.sent } as never)
           if (how === 'good') resolve(aResponse({ status: 201 }))
           else reject(new GatewayError(how === 'silent' ? 'ReadTimeout' : 'ConnectionError', how, { sent: going.sent }))
         }
@@ -94,7 +94,7 @@ function build() {
         context.cancellation.onCancel(() => {
           if (going.sent !== null || !alive.yes) return
           going.sent = 'maybe'
-          context.trail.attempts.push({ sent: 'maybe' } as never)
+          context.trail.begin({ sent: 'maybe' } as never)
           reject(new GatewayError('Cancelled', 'gone', { sent: 'maybe' }))
         })
         if (end !== 'held') finish(end)

@@ -149,7 +149,7 @@ test('a failure before anything was sent is not remembered', async () => {
 test('a last try that was not sent does not hide an earlier one that may have been', async () => {
   const { clock, call } = build()
   const first = call(async (_, { trail }) => {
-    trail.attempts.push(anAttempt('maybe'))
+    trail.begin(anAttempt('maybe'))
     throw REFUSED
   })
   await clock.advance(0)
@@ -426,7 +426,7 @@ test('a fault of our own comes up as it was, and what may have been sent before 
   const { clock, call } = build()
   const bug = new TypeError('bug')
   const first = call(async (_, { trail }) => {
-    trail.attempts.push(anAttempt('maybe'))
+    trail.begin(anAttempt('maybe'))
     throw bug
   })
   await clock.advance(0)

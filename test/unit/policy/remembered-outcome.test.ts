@@ -23,7 +23,7 @@ function aTrail() {
     rawHeaders: ['x', 'y'],
     elapsed: 3,
   })
-  trail.cookies.set('sid', '1')
+  trail.setCookie('sid', '1')
   trail.outgoing = {
     method: 'POST',
     url: 'https://api.example.com/b',
@@ -102,7 +102,7 @@ test('an error comes back with its type, its status and its broken answer, witho
 test('an error is remembered as sent if any try was, not only the last', () => {
   const trail = createTrail()
   const attempt = { hop: 0, method: 'POST', url: '', adapter: 'a', origin: '', address: null, reused: false, waited: 0 }
-  trail.attempts.push({
+  trail.begin({
     ...attempt,
     because: null,
     sent: 'maybe',
