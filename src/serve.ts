@@ -26,6 +26,7 @@ import { createPoster } from './transport/post.ts'
 import { auditByPrimary } from './workers/audit-by-primary.ts'
 import { createPeer } from './workers/peer.ts'
 import { createPrimary, type PrimaryAnswers, type WorkerAnswers } from './workers/primary.ts'
+import { openRecordPipe } from './workers/record-pipe.ts'
 import { refuseWorkers } from './workers/share.ts'
 
 /** What serves: this process, or the workers of which it is the primary. */
@@ -148,7 +149,7 @@ function serveAsWorker(): void {
         ...{ log, traces: await loadTraces(process.env) },
         reload: () => primary.ask('reload', null),
         machine: {
-          audit: auditByPrimary(primary, { waits: config.audit.durability !== 'best-effort' }),
+          audit: auditByPrimary({ primary, pipe: openRecordPipe() }, { waits: config.audit.durability !== 'best-effort' }),
           scrape: (accept) => primary.ask('scrape', accept ?? ''),
           setLogLevel: (level, by, forMs) => void primary.ask('setLevel', { level, by, forMs }).catch(() => {}),
         },

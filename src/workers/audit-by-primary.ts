@@ -6,67 +6,64 @@ import { streamPages } from '../audit/stream-pages.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
 import type { AuditPage, AuditPageQuery } from '../model/audit-search.ts'
 import type { Peer } from './peer.ts'
-
-/** `records`: each one's text, a line each. */
-export interface AuditBatch {
-  readonly kind: 'intents' | 'ends'
-  readonly records: string
-}
+import type { Outcome, RecordPipe } from './record-pipe.ts'
 
 export interface AuditAnswers {
-  /** The number of the first record; null: nobody waits for records. Rejects, with none of them counted, where they cannot be written. */
-  readonly audit: (batch: AuditBatch) => Promise<number | null>
   readonly auditWritable: (_: null) => boolean
   readonly searchAudit: (query: AuditPageQuery) => Promise<AuditPage>
 }
 
 /** What the primary answers. */
-export function answerAudit(trail: Pick<OwnAudit, 'formed' | 'writable' | 'search'>): AuditAnswers {
+export function answerAudit(trail: Pick<OwnAudit, 'writable' | 'search'>): AuditAnswers {
   return {
-    audit: ({ kind, records }) => trail.formed(kind, records.split('\n')),
     auditWritable: () => trail.writable(),
     searchAudit: (query) => trail.search.search(query),
   }
 }
 
+export interface AuditByPrimaryPorts {
+  readonly primary: Pick<Peer<AuditAnswers>, 'ask'>
+  readonly pipe: RecordPipe
+}
+
 /** `waits` false (best-effort): no call waits for its record. */
-export function auditByPrimary(primary: Pick<Peer<AuditAnswers>, 'ask'>, { waits }: { readonly waits: boolean }): Audit {
+export function auditByPrimary({ primary, pipe }: AuditByPrimaryPorts, { waits }: { readonly waits: boolean }): Audit {
   let closed = false
   let failing = false
-  const told = (failed: boolean): void => {
-    failing = failed && waits
-  }
-  let scheduled = false
-  /** Together, so that they are one message. */
-  const flush = (): void => {
-    scheduled = false
-    ends.flush()
-    intents.flush()
-  }
-  const soon = (): void => {
-    if (!scheduled) setImmediate(flush)
-    scheduled = true
-  }
   // Apart, since the primary may refuse new calls while it records how others ended.
-  const intents = createBatches(primary, { kind: 'intents', told, soon })
-  const ends = createBatches(primary, { kind: 'ends', told, soon })
+  let next = { ends: createBatch(), intents: createBatch() }
+  let sending: Promise<void> | null = null
 
-  /** null: nobody waits for it. */
-  const add = (batches: Batches, entry: Exclude<AuditEntry, FormedEntry>): Added | null => {
-    if (closed && waits)
-      throw new GatewayError('Overloaded', 'The gateway is stopping and records nothing more.', { rule: 'audit' })
-    const added = closed ? null : batches.add(formRecord(entry))
-    return waits ? added : null
+  /** What comes while a message is under way goes with the next one: the busier the machine, the more records a message has. */
+  const send = async (): Promise<void> => {
+    for (;;) {
+      await endOfTurn()
+      const { ends, intents } = next
+      if (ends.count + intents.count === 0) break
+      next = { ends: createBatch(), intents: createBatch() }
+      const written = await pipe.ask({ ends: ends.records, intents: intents.records })
+      failing = waits && (written.ends instanceof Error || written.intents instanceof Error)
+      settle(ends, written.ends)
+      settle(intents, written.intents)
+    }
+    sending = null
+  }
+
+  /** Resolves with the record's number; null: nobody waits for it. */
+  const add = (kind: 'ends' | 'intents', entry: Exclude<AuditEntry, FormedEntry>): Promise<number | null> => {
+    if (closed && waits) return Promise.reject(stopping())
+    if (closed) return NOBODY_WAITS
+    const batch = next[kind]
+    const index = batch.count++
+    batch.records += index === 0 ? formRecord(entry) : `\n${formRecord(entry)}`
+    sending ??= send()
+    return waits ? batch.written.promise.then((first) => (first === null ? null : first + index)) : NOBODY_WAITS
   }
 
   const search = (query: AuditPageQuery): Promise<AuditPage> => primary.ask('searchAudit', query)
-  const end = async (entry: Exclude<AuditEntry, FormedEntry>): Promise<void> => void (await add(ends, entry)?.written)
+  const end = async (entry: Exclude<AuditEntry, FormedEntry>): Promise<void> => void (await add('ends', entry))
   return {
-    async intent(record) {
-      const added = add(intents, { kind: 'intent', record })
-      const first = (await added?.written) ?? null
-      return added === null || first === null ? null : first + added.index
-    },
+    intent: (record) => add('intents', { kind: 'intent', record }),
     result: (record) => end({ kind: 'result', record }),
     act: (record) => end({ kind: 'act', record }),
     writable() {
@@ -82,75 +79,36 @@ export function auditByPrimary(primary: Pick<Peer<AuditAnswers>, 'ask'>, { waits
     search: { search, stream: (query) => streamPages(search, query) },
     async close() {
       closed = true
-      flush()
-      await Promise.all([intents.answered(), ends.answered()])
+      await sending
     },
   }
 }
 
-interface Added {
-  /** Of the batch's first record: its number, once all of it is written. */
-  readonly written: Promise<number | null>
-  /** Of this record in the batch. */
-  readonly index: number
-}
-
-interface Batches {
-  add(text: string): Added
-  /** Sends what waits. */
-  flush(): void
-  /** Resolves when all that was sent was answered. */
-  answered(): Promise<unknown>
-}
+const NOBODY_WAITS: Promise<null> = Promise.resolve(null)
 
 interface Batch {
+  /** Each one's text, a line each. */
   records: string
   count: number
+  /** Resolves with the number of the first one, once all are written. */
   readonly written: PromiseWithResolvers<number | null>
 }
 
-interface BatchPorts {
-  readonly kind: AuditBatch['kind']
-  /** Whether a batch failed. */
-  readonly told: (failed: boolean) => void
-  /** Something waits to be flushed. */
-  readonly soon: () => void
+function createBatch(): Batch {
+  const written = Promise.withResolvers<number | null>()
+  written.promise.catch(() => {}) // in best-effort nobody listens
+  return { records: '', count: 0, written }
 }
 
-function createBatches(primary: Pick<Peer<AuditAnswers>, 'ask'>, { kind, told, soon }: BatchPorts): Batches {
-  let pending: Batch | null = null
-  const underWay = new Set<Promise<unknown>>()
+function settle({ written }: Batch, outcome: Outcome): void {
+  if (outcome instanceof Error) written.reject(outcome)
+  else written.resolve(outcome)
+}
 
-  const flush = (): void => {
-    if (!pending) return
-    const { records, written } = pending
-    pending = null
-    const asked = primary.ask('audit', { kind, records }).then(
-      (first) => {
-        told(false)
-        written.resolve(first)
-      },
-      (error: unknown) => {
-        told(true)
-        written.reject(error)
-      },
-    )
-    underWay.add(asked)
-    void asked.then(() => underWay.delete(asked))
-  }
+function endOfTurn(): Promise<void> {
+  return new Promise((resolve) => void setImmediate(resolve))
+}
 
-  return {
-    flush,
-    add(text) {
-      if (!pending) {
-        pending = { records: text, count: 1, written: Promise.withResolvers() }
-        pending.written.promise.catch(() => {}) // in best-effort nobody listens
-        soon()
-        return { written: pending.written.promise, index: 0 }
-      }
-      pending.records += `\n${text}`
-      return { written: pending.written.promise, index: pending.count++ }
-    },
-    answered: () => Promise.all(underWay),
-  }
+function stopping(): GatewayError {
+  return new GatewayError('Overloaded', 'The gateway is stopping and records nothing more.', { rule: 'audit' })
 }

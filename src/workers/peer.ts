@@ -25,7 +25,8 @@ type Wired =
   | { readonly is: 'answer'; readonly number: number; readonly answer: unknown }
   | { readonly is: 'error'; readonly number: number; readonly error: WiredError }
 
-interface WiredError {
+/** An error that somebody reads, as it goes from process to process. */
+export interface WiredError {
   readonly message: string
   readonly type?: ErrorType
   readonly retryAfter?: number
@@ -91,14 +92,14 @@ function isOurs(message: unknown): message is { readonly sallyport: readonly Wir
   return typeof message === 'object' && message !== null && 'sallyport' in message
 }
 
-function toWire(error: unknown): WiredError {
+export function toWire(error: unknown): WiredError {
   if (error instanceof ConfigError) return { message: error.message, faults: error.faults }
   if (!(error instanceof GatewayError)) return { message: error instanceof Error ? error.message : 'unexpected fault' }
   const { message, type, retryAfter, rule, detail } = error
   return { message, type, rule, detail, ...(retryAfter === undefined ? {} : { retryAfter }) }
 }
 
-function fromWire({ message, type, faults, retryAfter, rule, detail }: WiredError): Error {
+export function fromWire({ message, type, faults, retryAfter, rule, detail }: WiredError): Error {
   if (faults) return new ConfigError(faults)
   if (type === undefined) return new Error(message)
   return new GatewayError(type, message, {
@@ -108,6 +109,6 @@ function fromWire({ message, type, faults, retryAfter, rule, detail }: WiredErro
   })
 }
 
-function away(): GatewayError {
+export function away(): GatewayError {
   return new GatewayError('Overloaded', 'The process that was asked has ended; try again.', { retryAfter: 1000 })
 }

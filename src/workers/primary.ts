@@ -1,6 +1,7 @@
 // The primary: starts the workers, puts another in the place of one that ended, and keeps what the machine has one of: the audit
 // trail, the metrics page, the configuration as it was validated, the level of the log.
 import cluster, { type Worker } from 'node:cluster'
+import type { Socket } from 'node:net'
 import type { ConfigChange } from '../admin/config-change.ts'
 import type { Reloaded } from '../admin/process.ts'
 import type { OwnAudit } from '../audit/audit.ts'
@@ -13,6 +14,7 @@ import type { Metrics } from '../telemetry/metrics.ts'
 import { type AuditAnswers, answerAudit } from './audit-by-primary.ts'
 import { createPeer, type Peer } from './peer.ts'
 import { createPulse } from './pulse.ts'
+import { takeRecords, WORKER_STDIO } from './record-pipe.ts'
 import { refuseWorkers, shareOf } from './share.ts'
 
 export interface LevelSet {
@@ -86,7 +88,7 @@ export function createPrimary(first: { readonly config: Config; readonly count: 
   let failed = false
   let backoffMs = BACKOFF_MS
   let whenEmpty = (): void => {}
-  cluster.setupPrimary({ serialization: 'advanced' })
+  cluster.setupPrimary({ serialization: 'advanced', stdio: [...WORKER_STDIO] })
   metrics.register('workers', () => seated.size)
 
   const each = <T>(work: (seat: Seated) => Promise<T>): Promise<PromiseSettledResult<T>[]> =>
@@ -144,6 +146,7 @@ export function createPrimary(first: { readonly config: Config; readonly count: 
   const seat = async (index: number): Promise<{ readonly address: string; readonly port: number }> => {
     const worker = cluster.fork()
     const peer = createPeer<WorkerAnswers>(worker, answers)
+    takeRecords(worker.process.stdio[WORKER_STDIO.indexOf('pipe')] as Socket, audit)
     const mine: Seated = { worker, peer, index, since: performance.now(), pulse: null }
     seated.set(index, mine)
     worker.once('exit', (code: number | null, signal: string | null) => ended(mine, code, signal))
