@@ -6,6 +6,8 @@ import { delimiter, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..')
+/** The Node that the packages pin. */
+const PINNED = join(root, 'node_modules', '.bin', 'node')
 const say = (text) => process.stderr.write(`setup: ${text}\n`)
 
 function fail(text) {
@@ -53,15 +55,17 @@ function run(command, args, environment = {}) {
   return spawnSync(command, args, { cwd: root, stdio: ['ignore', 2, 2], env: { ...process.env, ...environment } }).status === 0
 }
 
+/** True where there was something to install. */
 function installPackages() {
   const different = firstDifference()
-  if (!different) return
+  if (!different) return false
   say(`installing packages (${different} is not as locked)`)
   if (!run('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'])) fail('npm ci failed; see its message above')
+  return true
 }
 
 function checkNode() {
-  const pinned = spawnSync(join(root, 'node_modules', '.bin', 'node'), ['--version'], { encoding: 'utf8' })
+  const pinned = spawnSync(PINNED, ['--version'], { encoding: 'utf8' })
   const version = pinned.status === 0 ? pinned.stdout.trim() : process.version
   const [major = 0, minor = 0, patch = 0] = version.slice(1).split('.').map(Number)
   const enough = major > 24 || (major === 24 && (minor > 18 || (minor === 18 && patch >= 1)))
@@ -92,6 +96,8 @@ function findRedis() {
     fail('apt-get could not install redis-server; install it by hand and run the tests again')
 }
 
-installPackages()
+const isNew = installPackages()
 checkNode()
+// Where it fails the first start compiles for itself.
+if (isNew) run(PINNED, [join(root, 'deploy', 'compile.mjs')])
 if (process.argv.includes('--test')) findRedis()
