@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import { makeFolder } from '../support/wire.ts'
 
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
 const WATCH = `import { registerHooks } from 'node:module'
@@ -32,4 +33,16 @@ test('a gateway loads no other command, and nothing for Redis or tokens before t
   const loaded = loadedBy(['--config', '/there/is/none.yaml'], 1)
   for (const name of ['app', 'serve', 'express', 'undici']) assert.ok(loaded.has(name), name)
   for (const name of ['commands', 'operate', 'ioredis', 'jose', 'pino-pretty']) assert.ok(!loaded.has(name), name)
+})
+
+test('a gateway that is compiled ahead finds its code at the first start', (t) => {
+  const folder = makeFolder({})
+  t.after(folder.remove)
+  const env = { ...process.env, NODE_COMPILE_CACHE: folder.path('compiled'), NODE_DEBUG_NATIVE: 'COMPILE_CACHE' }
+  const run = (...args: string[]): string =>
+    spawnSync(process.execPath, args, { encoding: 'utf8', env, cwd: folder.path('.') }).stderr
+  const accepted = (log: string): number => log.match(/code cache for .* was accepted/g)?.length ?? 0
+  run(fileURLToPath(new URL('../../deploy/compile.mjs', import.meta.url)))
+  const found = accepted(run(MAIN, '--config', '/there/is/none.yaml'))
+  assert.ok(found > 300, `of ${found} files`)
 })
