@@ -32,42 +32,58 @@ const TURNED_BACK: Ended = { kind: 'turned back' }
 /** For what is configured off. */
 export const openGate: Gate = () => null
 
+/** What a try is in, the innermost first; null: nothing. */
+type Inside = { readonly leave: Leave; readonly outer: Inside } | null
+
 /**
- * `gates(a, b, c)`: a try enters a first and leaves it last. One layer for all of them: layers that each wait for the answer cost
- * a promise and several turns of the microtask queue each, for every call.
+ * `gates(a, b, c)`: a try enters a first and leaves it last. One layer for all of them, and no async function: layers that each
+ * wait for the answer cost a promise and several turns of the microtask queue each, for every call.
  */
 export function gates(...all: readonly Gate[]): Layer {
-  return (next) => async (request, context) => {
-    anew: for (;;) {
-      const inside: Leave[] = []
-      let ended = TURNED_BACK
-      try {
-        for (const gate of all) {
-          const entry = gate(request, context)
-          if (entry === 'again') continue anew
-          const leave = entry instanceof Promise ? await entry : entry
-          if (leave !== null) inside.push(leave)
-        }
-        const response = await next(request, context)
-        ended = { kind: 'answer', response }
+  return (next) => {
+    /** `from`: the gate to go on with. */
+    const enter = (request: HopRequest, context: CallContext, from: number, entered: Inside): Promise<UpstreamResponse> => {
+      let inside = entered
+      const succeed = (response: UpstreamResponse): UpstreamResponse => {
+        leaveAll(inside, { kind: 'answer', response }, request, context)
         return response
-      } catch (error) {
-        ended = { kind: 'failure', error }
+      }
+      const fail = (error: unknown): never => {
+        leaveAll(inside, { kind: 'failure', error }, request, context)
         throw error
-      } finally {
-        leaveAll(inside, ended, request, context)
+      }
+      try {
+        for (let at = from; at < all.length; at++) {
+          const entry = (all[at] as Gate)(request, context)
+          if (entry === 'again') {
+            const left = inside
+            inside = null
+            leaveAll(left, TURNED_BACK, request, context)
+            at = -1
+          } else if (entry instanceof Promise) {
+            const after = at + 1
+            return entry.then((waited) => enter(request, context, after, within(waited, inside)), fail)
+          } else inside = within(entry, inside)
+        }
+        return next(request, context).then(succeed, fail)
+      } catch (error) {
+        return Promise.reject(error).catch(fail)
       }
     }
+    return (request, context) => enter(request, context, 0, null)
   }
 }
 
+function within(leave: Entry, outer: Inside): Inside {
+  return leave === null ? outer : { leave, outer }
+}
+
 /** The last first, and every one of them even where one throws. */
-function leaveAll(inside: Leave[], ended: Ended, request: HopRequest, context: CallContext): void {
-  const leave = inside.pop()
-  if (leave === undefined) return
+function leaveAll(inside: Inside, ended: Ended, request: HopRequest, context: CallContext): void {
+  if (inside === null) return
   try {
-    leave(ended, request, context)
+    inside.leave(ended, request, context)
   } finally {
-    leaveAll(inside, ended, request, context)
+    leaveAll(inside.outer, ended, request, context)
   }
 }
