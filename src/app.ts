@@ -44,6 +44,7 @@ import { redirect } from './layers/redirect.ts'
 import type { AdapterPolicy } from './model/adapter-policy.ts'
 import type { AuditSearch } from './model/audit-search.ts'
 import type { TokenPorts } from './model/credential-scheme.ts'
+import { releaseSpare } from './model/give-back.ts'
 import type { AuditLog, Clock, LogLevel, Routes } from './model/ports.ts'
 import { VERSION } from './model/version.ts'
 import { callStack, rehearsalStack } from './pipeline.ts'
@@ -96,6 +97,8 @@ const MAX_ORIGINS = 5000
 const ORIGIN_IDLE_MS = 300_000
 /** How long the collector has for the last spans when the gateway stops. */
 const LAST_SPANS_MS = 3000
+/** Memory of large bodies that no other needed for so long goes back to the system. */
+const RELEASE_MS = 500
 
 /** What a reload replaces, all at once. */
 interface Snapshot {
@@ -278,6 +281,8 @@ export function createApp(config: Config, { log, clock = systemClock, reload, tr
   metrics.watchCredentials(() => secrets.samples())
   metrics.watchQuotas(() => snapshot.config.callers.flatMap(({ caller }) => quotas.levels(caller)))
 
+  const releasing = setInterval(releaseSpare, RELEASE_MS).unref()
+
   return {
     callers: identities.administration,
     async listen() {
@@ -324,6 +329,7 @@ export function createApp(config: Config, { log, clock = systemClock, reload, tr
       sharedRates?.close()
       resolver.close()
       stores.close()
+      clearInterval(releasing)
       log.flush()
     },
   }

@@ -1,6 +1,6 @@
 // Bytes as base64 text, without a string of the whole, which a large body would have twice over.
 import type { AnswerPiece } from '../model/answer-body.ts'
-import { giveBack } from '../model/give-back.ts'
+import { giveBack, takeMemory } from '../model/give-back.ts'
 
 /** A multiple of three; what comes of it is a short string that is copied while it is in the processor's cache. */
 const STEP = 24 * 1024
@@ -18,7 +18,7 @@ export function base64Of(bytes: Buffer): AnswerPiece {
 }
 
 function* partsOf(bytes: Buffer): Generator<Uint8Array, void> {
-  const memory = Buffer.allocUnsafeSlow((PART / 3) * 4)
+  const memory = takeMemory((PART / 3) * 4)
   for (let start = 0; start < bytes.length; start += PART)
     yield memory.subarray(0, encode(bytes, start, Math.min(start + PART, bytes.length), memory))
   giveBack(memory)

@@ -1,6 +1,6 @@
 // A body put together as it comes off the wire, in one piece. Bytes are copied out of what was read as they come: what a socket
 // reads into is then free for the next read, where keeping it would let every large body cost a collection of all garbage.
-import { giveBack } from '../model/give-back.ts'
+import { giveBack, takeMemory } from '../model/give-back.ts'
 
 export interface GatheredBody {
   /** false: over the limit. */
@@ -23,7 +23,7 @@ export function gatherBody(maxBytes: number, declaredBytes: number): GatheredBod
 
   const grow = (needed: number): void => {
     const believed = declaredBytes > needed ? Math.min(declaredBytes, BELIEVED) : 0
-    const larger = Buffer.allocUnsafeSlow(Math.max(needed, believed, Math.min(2 * bytes.length, maxBytes)))
+    const larger = takeMemory(Math.max(needed, believed, Math.min(2 * bytes.length, maxBytes)))
     bytes.copy(larger, 0, 0, length)
     if (isCopied) giveBack(bytes)
     bytes = larger
