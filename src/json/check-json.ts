@@ -56,13 +56,24 @@ export async function isJsonInTurns(text: Buffer, maxDepth: number, nextTurn: ()
   if (scanner === null) return checkJson(text, maxDepth).ok
   begin(scanner, maxDepth)
   let at = advance(scanner, text, 0, TURN)
+  let checked = 0
   while (isUnderWay(scanner)) {
+    const end = startOfCharacter(text, at)
+    if (!isUtf8(text.subarray(checked, end))) return false
+    checked = end
     const kept = scanner.memory.slice(0, BRACKETS + (scanner.state[DEPTH] as number))
     await nextTurn()
     scanner.memory.set(kept)
     at = advance(scanner, text, at, at + TURN)
   }
-  return isWhole(scanner) && skipSpace(text, at) === text.length && isUtf8(text)
+  return isWhole(scanner) && skipSpace(text, at) === text.length && isUtf8(text.subarray(checked))
+}
+
+/** Where the character began that is under way at `at`, so that what is before it can be checked as UTF-8 of its own. */
+function startOfCharacter(text: Buffer, at: number): number {
+  let start = at
+  while (start > at - 3 && ((text[start] ?? 0) & 0xc0) === 0x80) start--
+  return start
 }
 
 /** Offset just after the JSON value that begins at `start`, or -1 where there is none. UTF-8 is not checked. */

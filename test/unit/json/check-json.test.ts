@@ -144,6 +144,19 @@ describe('in several turns', () => {
     assert.deepEqual(verdicts, [true, false, true, true])
     assert.ok(turns > texts.reduce((sum, { length }) => sum + Math.floor(length / TURN), 0) - texts.length, String(turns))
   })
+  test('characters may be cut between two turns anywhere, and a byte that is none is found in any of them', async () => {
+    const nextTurn = async (): Promise<void> => {}
+    for (const character of ['\u00e9', '\u20ac', '\ud83d\ude00'])
+      for (let shift = 0; shift < 4; shift++) {
+        const text = Buffer.from(JSON.stringify('x'.repeat(shift) + character.repeat(TURN)))
+        assert.equal(await isJsonInTurns(text, 64, nextTurn), true, `${character} ${shift}`)
+        for (const at of [100, TURN - 1, TURN, TURN + 1, text.length - 2]) {
+          const broken = Buffer.from(text)
+          broken[at] = 0xff
+          assert.equal(await isJsonInTurns(broken, 64, nextTurn), false, `${character} ${shift} ${at}`)
+        }
+      }
+  })
   test('no turn is waited for where one is enough, or the text is wrong', async () => {
     const never = (): Promise<void> => assert.fail('waited')
     assert.equal(await isJsonInTurns(rows(10), 64, never), true)
