@@ -14,7 +14,7 @@ export interface LatePiece {
 }
 
 /** No piece of it is made late. */
-export function isAllBytes(pieces: readonly AnswerPiece[]): pieces is readonly Uint8Array[] {
+function isAllBytes(pieces: readonly AnswerPiece[]): pieces is readonly Uint8Array[] {
   for (const piece of pieces) if (!(piece instanceof Uint8Array)) return false
   return true
 }

@@ -3,7 +3,6 @@
 // body, requests sent ahead, what is no HTTP) goes to node:http with every byte of it, and the connection is its from then on.
 import type { Socket } from 'node:net'
 import type { GatewayError } from '../errors/gateway-error.ts'
-import { isAllBytes } from '../model/answer-body.ts'
 import type { Answer } from '../model/gateway-port.ts'
 import { giveBack } from '../model/give-back.ts'
 import { answerHeaders, headText } from './answer-head.ts'
@@ -13,7 +12,7 @@ import type { InFlight } from './in-flight.ts'
 import { HEAD_LIMIT, type ServerClocks } from './listener.ts'
 import { readPlainHead } from './plain-head.ts'
 import { hungUp } from './read-body.ts'
-import { writeInParts } from './write-in-parts.ts'
+import { isWrittenAtOnce, writeInParts } from './write-in-parts.ts'
 
 export interface FastLanePorts {
   readonly inFlight: InFlight
@@ -169,7 +168,7 @@ function openLane(socket: Socket, lanes: Set<Lane>, settings: LaneSettings, port
   const writeAnswer = (exchange: Exchange, head: string, answer: Answer): void => {
     const { body } = answer
     if (typeof body === 'string') socket.write(head + body, 'latin1')
-    else if (isAllBytes(body)) {
+    else if (isWrittenAtOnce(body)) {
       socket.cork()
       socket.write(head, 'latin1')
       for (const piece of body) socket.write(piece)

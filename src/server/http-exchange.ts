@@ -1,12 +1,12 @@
 // An exchange by node:http: whatever the fast lane does not take.
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { isAllBytes, piecesOf } from '../model/answer-body.ts'
+import { piecesOf } from '../model/answer-body.ts'
 import type { Answer, Entrance } from '../model/gateway-port.ts'
 import { giveBack } from '../model/give-back.ts'
 import { answerHeaders } from './answer-head.ts'
 import type { Exchange, Wire } from './exchange.ts'
 import { readBody } from './read-body.ts'
-import { writeInParts } from './write-in-parts.ts'
+import { isWrittenAtOnce, writeInParts } from './write-in-parts.ts'
 
 export interface HttpExchange extends Exchange {
   readonly req: IncomingMessage
@@ -77,7 +77,7 @@ function writeWhole(exchange: HttpExchange, answer: Answer, answerMs: number, ex
   // Only then: a broken connection may not have let go of it.
   if (spent !== undefined) res.once('finish', () => spent.forEach(giveBack))
   if (typeof body === 'string') res.end(body, 'latin1')
-  else if (isAllBytes(body)) {
+  else if (isWrittenAtOnce(body)) {
     res.cork()
     for (const piece of body) res.write(piece)
     res.end()

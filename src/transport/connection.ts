@@ -6,6 +6,7 @@ import { giveBack } from '../model/give-back.ts'
 import type { Clock } from '../model/ports.ts'
 import type { Dialled } from './dial.ts'
 import type { Origin } from './ports.ts'
+import { createTurnShare } from './turn-share.ts'
 
 export interface Connection {
   readonly client: Client
@@ -36,10 +37,15 @@ export interface Connection {
 export const MAX_HEAD_BYTES = 16 * 1024
 /** Bytes of it that undici is shown at once: where it is too large, undici goes on to the end of these with an error for each header. */
 const HEAD_PIECE = 4 * 1024
+/** What is smaller does not count towards a turn's share. */
+const LARGE_READ = 16 * 1024
 /** Exchanges at once on an HTTP/2 connection. */
 export const MAX_STREAMS = 100
 
 const GONE = new Error('the connection is gone')
+
+/** There is one event loop. */
+const share = createTurnShare()
 
 export function openConnection(dialled: Dialled, origin: Origin, idleMs: number, clock: Clock): Connection {
   const { socket, address, http2 } = dialled
@@ -87,11 +93,17 @@ export function openConnection(dialled: Dialled, origin: Origin, idleMs: number,
 /**
  * Notes every read, which is what the read clock and `sent` go by: undici tells of a head only when it is whole. And
  * passes over a `100 Continue` that nobody asked for, as Requests does (RFC 9110 §15.2): undici breaks the connection
- * there, but reads on past any other interim answer, so it is shown a 102.
+ * there, but reads on past any other interim answer, so it is shown a 102. And of bodies, no more is read in a turn of the event
+ * loop than its share: undici is told that there is nothing, and to look again in a later turn.
  */
 function listen(connection: Connection, clock: Clock): void {
   const { socket } = connection
   const read = socket.read
+  let isPutOff = false
+  const readOn = (): void => {
+    isPutOff = false
+    if (!socket.destroyed) socket.emit('readable')
+  }
   socket.read = function (this: Socket, size?: number): unknown {
     const { spent } = connection
     if (spent !== null) {
@@ -100,11 +112,17 @@ function listen(connection: Connection, clock: Clock): void {
       if (socket.readableLength === 0) giveBack(spent)
     }
     if (connection.inHead && this.destroyed) return null
+    if (!connection.inHead && share.isSpent()) {
+      if (!isPutOff) share.later(readOn)
+      isPutOff = true
+      return null
+    }
     const chunk: unknown = read.call(this, connection.inHead && this.readableLength > HEAD_PIECE ? HEAD_PIECE : size)
     if (Buffer.isBuffer(chunk)) {
       connection.heardAt = clock.now()
       connection.heardBytes += chunk.length
       if (connection.awaiting) hideContinues(chunk)
+      if (chunk.length >= LARGE_READ) share.take(chunk.length)
     }
     return chunk
   }

@@ -3,10 +3,11 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { createServer, type Server } from 'node:http'
 import { type AddressInfo, connect } from 'node:net'
+import { Writable } from 'node:stream'
 import { type TestContext, test } from 'node:test'
 import { base64Of } from '../../../src/envelope/base64.ts'
 import type { AnswerPiece } from '../../../src/model/answer-body.ts'
-import { writeInParts } from '../../../src/server/write-in-parts.ts'
+import { isWrittenAtOnce, writeInParts } from '../../../src/server/write-in-parts.ts'
 import { until } from '../../support/wire.ts'
 
 async function serve(t: TestContext, pieces: readonly AnswerPiece[], ended: () => void): Promise<number> {
@@ -56,4 +57,38 @@ test('no more is made than the caller takes, and nothing once it hung up', async
   socket.destroy()
   await until('the writing ends', () => isEnded)
   assert.ok(made <= before + 1, `${made} parts, ${before} before`)
+})
+
+test('many bytes that are there already go out in parts too, in their order, and the last is with the kernel when it resolves', async () => {
+  const bytes = Buffer.from(Array.from({ length: 1_300_001 }, (_, index) => (index * 7919) % 251))
+  const written: Buffer[] = []
+  let turns = 0
+  let atFirst = -1
+  const out = new Writable({
+    highWaterMark: 10_000_000,
+    write(part: Buffer, _encoding, done) {
+      if (atFirst < 0) atFirst = turns
+      written.push(Buffer.from(part))
+      setImmediate(done)
+    },
+  })
+  const tick = (): void => {
+    turns++
+    if (!out.writableEnded) setImmediate(tick)
+  }
+  tick()
+  await writeInParts(out, [Buffer.from('<'), bytes, Buffer.from('>')])
+  out.end()
+  assert.ok(Buffer.concat(written).equals(Buffer.concat([Buffer.from('<'), bytes, Buffer.from('>')])))
+  assert.ok(Math.max(...written.map(({ length }) => length)) <= 512 * 1024)
+  assert.ok(turns - atFirst >= written.length - 1, `${turns} turns, ${written.length} parts`)
+})
+
+test('only what is small, and there already, is written at once', () => {
+  const large = Buffer.alloc(600_000)
+  assert.deepEqual([[Buffer.from('a'), Buffer.from('b')], [Buffer.from('a'), large], [base64Of(large)]].map(isWrittenAtOnce), [
+    true,
+    false,
+    false,
+  ])
 })
