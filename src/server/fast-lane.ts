@@ -176,11 +176,14 @@ function openLane(socket: Socket, lanes: Set<Lane>, settings: LaneSettings, port
     } else {
       socket.write(head, 'latin1')
       socket.setTimeout(settings.answerMs)
-      return void writeInParts(socket, body).then(() => taken(exchange, answer), wire.cut)
+      return void writeInParts(socket, body).then(() => whenTaken(exchange, answer), wire.cut)
     }
     if (socket.writableLength === 0) return void end(exchange, answer)
     socket.setTimeout(settings.answerMs)
-    // One that is empty is called back once those before it are with the kernel.
+    whenTaken(exchange, answer)
+  }
+  /** Ends it once all is with the kernel: one that is empty is called back after those before it. */
+  const whenTaken = (exchange: Exchange, answer: Answer): void => {
     socket.write(NOTHING, (error) => {
       if (!error) taken(exchange, answer)
     })
@@ -208,9 +211,11 @@ function openLane(socket: Socket, lanes: Set<Lane>, settings: LaneSettings, port
   }
   const onClose = (): void => {
     lanes.delete(lane)
-    if (current === null) return
-    current.stop?.(hungUp())
-    inFlight.end(current)
+    const exchange = current
+    if (exchange === null) return
+    exchange.stop?.(hungUp())
+    if (exchange !== current) return // it was refused within that
+    inFlight.end(exchange)
     current = null
   }
   /** With all that was read and not used, and for good. */

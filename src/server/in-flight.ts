@@ -46,7 +46,7 @@ export function createInFlight(): InFlight {
       for (const exchange of open) exchange.closes = true
     },
     stopAll(reason) {
-      for (const exchange of open) exchange.stop?.(reason)
+      for (const exchange of [...open]) exchange.stop?.(reason) // who is refused within that leaves the list
     },
     emptyWithin(ms) {
       if (open.length === 0) return Promise.resolve(true)

@@ -130,7 +130,7 @@ export function createServer(options: ServerOptions, ports: ServerPorts): HttpFa
     pass: listener.divert((socket) => lane.take(socket)),
     serve(exchange) {
       const refusal = judge(exchange)
-      if (refusal) routes.refuse(exchange, refusal)
+      if (refusal) refuseHead(routes, exchange, refusal)
       else routes.requests(exchange)
     },
   })
@@ -244,13 +244,9 @@ function attach({ server, begin, connections, routes, pages, judge }: Attached):
   const serve = (exchange: HttpExchange): void => {
     const { req } = exchange
     const refusal = judge(exchange, req.httpVersion) ?? (req.url?.startsWith('/') ? null : notAPath())
-    if (refusal) refuseHead(exchange, refusal)
+    if (refusal) refuseHead(routes, exchange, refusal)
     else if (req.url === '/v1/requests' && req.method === 'POST') routes.requests(exchange)
     else pages.serve(exchange)
-  }
-  const refuseHead = (exchange: HttpExchange, refusal: GatewayError): void => {
-    if (refusal.type === 'InvalidDescriptor') exchange.closes = true // where its body ends cannot be relied on
-    routes.refuse(exchange, refusal)
   }
   const refuseExpectation = (exchange: HttpExchange): void =>
     routes.refuse(exchange, malformed('Of Expect only 100-continue is understood; leave the header out.'))
@@ -262,6 +258,11 @@ function attach({ server, begin, connections, routes, pages, judge }: Attached):
       const error = new GatewayError('MethodNotAllowed', 'CONNECT is not taken here: POST a descriptor to /v1/requests.')
       connections.refuse(socket, error, ['Allow', 'GET, HEAD, POST'])
     })
+}
+
+function refuseHead(routes: CallRoutes, exchange: Exchange, refusal: GatewayError): void {
+  if (refusal.type === 'InvalidDescriptor') exchange.closes = true // where its body ends cannot be relied on
+  routes.refuse(exchange, refusal)
 }
 
 function notAPath(): GatewayError {

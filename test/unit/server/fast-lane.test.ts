@@ -163,6 +163,51 @@ describe('the fast lane', () => {
     assert.deepEqual([answer.status, answer.body.error.type, answer.headers.connection], [503, 'Draining', 'close'])
   })
 
+  test('a caller that resets its connection in a body, and would have been refused, harms no other call', async (t) => {
+    const { raw, face, refusals } = await aFace(t, { ports: { callers: () => CALLERS } })
+    const bytes = post('{"a":1}')
+    const [one, two] = [raw(bytes.slice(0, -3)), raw(bytes.slice(0, -3))]
+    await until('both calls', () => face.inFlight() === 2)
+    one.socket.resetAndDestroy()
+    await until('the end of one', () => face.connections() === 1)
+    assert.equal(face.inFlight(), 1)
+    two.socket.write(bytes.slice(-3))
+    await two.until('HTTP/1.1 401 ')
+    await until('the end of the other', () => face.inFlight() === 0)
+    assert.equal(refusals.length, 2)
+    two.socket.destroy()
+  })
+
+  test('a stop while many bodies are awaited says Draining to each', async (t) => {
+    const { raw, face } = await aFace(t)
+    const many = Array.from({ length: 6 }, () => raw(post('{"a":1}').slice(0, -3)))
+    await until('the calls', () => face.inFlight() === 6)
+    await face.drain(20)
+    for (const { ended } of many) assert.equal(parseRaw(await ended).body.error.type, 'Draining')
+  })
+
+  test('a head that cannot be relied on ends the connection, as by node:http', async (t) => {
+    const { raw } = await aFace(t)
+    const answer = parseRaw(await raw(post('{}').replace('Host: localhost\r\n', '')).ended)
+    assert.deepEqual([answer.status, answer.headers.connection], [400, 'close'])
+  })
+
+  test('an answer that is made while it is written is under way, and on the clock, until its last piece is taken', async (t) => {
+    const last = Buffer.alloc(16 << 20, 'x')
+    const body = [Buffer.from('"'), { length: 3, parts: () => [Buffer.from('abc')] }, last]
+    const { raw, face } = await aFace(t, {
+      call: async () => anAnswer('', { body, spent: [last] }),
+      options: { clocks: { answerMs: 100 } },
+    })
+    const { socket } = raw()
+    socket.pause().write(post('{}'))
+    await until('the call', () => face.inFlight() === 1)
+    await sleep(30)
+    assert.deepEqual([face.inFlight(), last.length], [1, 16 << 20])
+    await until('the end of the connection', () => face.connections() === 0)
+    assert.equal(face.inFlight(), 0)
+  })
+
   test('memory of an answer is given back once the kernel has it, never before', async (t) => {
     const spent = Buffer.alloc(32 << 20, 'x')
     const answer: Answer = anAnswer('', { body: [spent], spent: [spent] })
