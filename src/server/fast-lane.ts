@@ -26,7 +26,7 @@ export interface FastLanePorts {
 
 export interface FastLane {
   take(socket: Socket): void
-  /** Ends the connections on which nothing is under way. */
+  /** Ends the connections on which nothing is under way; those that were never used may be asked once, since that may be on its way. */
   closeIdle(): void
   /** Nothing is looked after any more. */
   close(): void
@@ -53,7 +53,8 @@ export function createFastLane(clocks: Required<ServerClocks>, ports: FastLanePo
   timer.unref()
   const settings: LaneSettings = {
     answerMs: clocks.answerMs,
-    idleLooks: Math.ceil(clocks.keepAliveMs / lookMs),
+    // One more than is announced: who asks at the last moment is not to find it closed.
+    idleLooks: Math.ceil(clocks.keepAliveMs / lookMs) + 1,
     keepAlive: ['Connection', 'keep-alive', 'Keep-Alive', `timeout=${Math.floor(clocks.keepAliveMs / 1000)}`],
   }
   return {
@@ -88,6 +89,7 @@ function openLane(socket: Socket, lanes: Set<Lane>, settings: LaneSettings, port
   let fault: GatewayError | null = null
   let looks = 0
   let isFirst = true
+  let isLast = false
 
   const keep = (chunk: Buffer): void => {
     unused.push(chunk)
@@ -123,7 +125,7 @@ function openLane(socket: Socket, lanes: Set<Lane>, settings: LaneSettings, port
       wire,
       caller: null,
       answered: false,
-      closes: closes || ports.isLeaving(),
+      closes: closes || isLast || ports.isLeaving(),
       stop: null,
       place: 0,
     }
@@ -237,7 +239,8 @@ function openLane(socket: Socket, lanes: Set<Lane>, settings: LaneSettings, port
       else if (!isIdle && (current === null || bodyEnd > 0) && looks > PATIENCE) leave()
     },
     closeIdle() {
-      if (current === null) socket.destroy()
+      isLast = true
+      if (current === null && !isFirst) socket.destroy()
     },
   }
   // An error closes the socket, and that is all there is to know of it.

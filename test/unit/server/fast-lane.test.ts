@@ -1,9 +1,12 @@
 // Plain calls over the bare socket, and how a connection goes over to node:http: nothing is lost, and nothing differs.
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import { describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { connect as connectTls } from 'node:tls'
 import type { GatewayError } from '../../../src/errors/gateway-error.ts'
 import type { Answer } from '../../../src/model/gateway-port.ts'
+import { certificates } from '../../support/certificates.ts'
 import { until } from '../../support/wire.ts'
 import { aFace, anAnswer, CALLERS, head, parseRaw, post } from './face.ts'
 
@@ -220,5 +223,30 @@ describe('the fast lane', () => {
     const text = await ended
     assert.ok(text.endsWith('x'.repeat(1000)) && text.length > spent.length + (32 << 20))
     assert.equal(spent.length, 0)
+  })
+
+  test('on a renewed certificate a used connection ends at once, and one that was never used with its first answer', async (t) => {
+    const { ca, good } = certificates()
+    const own = { ...good, clientCa: null }
+    const { face, port, calls } = await aFace(t, { options: { tls: { ...own, requiresClient: false } } })
+    const open = async () => {
+      const socket = connectTls({ port, host: '127.0.0.1', ca }).setEncoding('latin1')
+      t.after(() => socket.destroy())
+      await once(socket, 'secureConnect')
+      let text = ''
+      socket.on('data', (part: string) => {
+        text += part
+      })
+      return { socket, text: () => text }
+    }
+    const [used, fresh] = await Promise.all([open(), open()])
+    used.socket.write(post('{}'))
+    await until('an answer', () => used.text().includes('echoed'))
+    face.renewTls(own)
+    await once(used.socket, 'close')
+    fresh.socket.write(post('{}'))
+    await once(fresh.socket, 'close')
+    assert.match(fresh.text(), /^HTTP\/1\.1 200 OK.*Connection: close.*echoed/s)
+    assert.equal(calls.length, 2)
   })
 })
