@@ -32,9 +32,17 @@ async function start(folder: string, host: string, http: string, server: string)
   mkdirSync(folder, { recursive: true })
   const port = await freePort()
   writeFileSync(join(folder, 'nginx.conf'), configOf(`${host}:${port}`, http, server))
-  const child = spawn('nginx', ['-p', folder, '-e', 'stderr', '-c', 'nginx.conf'], { stdio: ['ignore', 'ignore', 'inherit'] })
-  const isMissing = await Promise.race([once(child, 'spawn').then(() => false), once(child, 'error').then(() => true)])
-  if (isMissing) return null
+  // Debian keeps it where only root looks.
+  const env = { ...process.env, PATH: `${process.env.PATH}:/usr/sbin` }
+  const child = spawn('nginx', ['-p', folder, '-e', 'stderr', '-c', 'nginx.conf'], {
+    stdio: ['ignore', 'ignore', 'inherit'],
+    env,
+  })
+  const isThere = await once(child, 'spawn').then(
+    () => true,
+    () => false,
+  )
+  if (!isThere) return null
   for (const until = performance.now() + PATIENCE_MS; !(await answers(port)); await pause(20))
     if (performance.now() > until || child.exitCode !== null) throw new Error('nginx does not listen')
   return { pid: child.pid ?? 0, url: `http://127.0.0.1:${port}`, startMs: 0, stop: () => void child.kill() }
