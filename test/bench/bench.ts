@@ -70,7 +70,7 @@ function wantedNames(): readonly string[] {
 async function main(): Promise<number> {
   runOn(options.node)
   const begun = performance.now()
-  const rounds = Number(options.rounds ?? (options.short ? 4 : 12))
+  const rounds = Number(options.rounds ?? (options.short ? 4 : 24))
   const isKept = options.write || (options.case === undefined && !options.short)
   const node = execFileSync(nodePath(), ['--version'], { encoding: 'utf8' }).trim()
   const rows: Row[] = []

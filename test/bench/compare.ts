@@ -1,6 +1,6 @@
 // Several servers under load in turns, and what comes of it: a row of the benchmark's table.
 import type { Load } from './load.ts'
-import { lowerThird, type Round, residentBytes, round, warmUp } from './measure.ts'
+import { lowerThird, median, type Round, round, warmUp } from './measure.ts'
 import type { Server } from './servers.ts'
 
 export interface Subject {
@@ -15,6 +15,7 @@ export interface Figures {
   readonly p50Micros: number
   readonly p99Micros: number
   readonly perSecond: number
+  /** The median of those at the ends of rounds: a heap grows until it is collected, over and over. */
   readonly residentMiB: number
 }
 
@@ -55,13 +56,10 @@ export async function compare(subjects: Readonly<Record<string, Subject>>, round
     for (const [name, { server, load }] of index % 2 === 0 ? all : all.toReversed())
       taken.get(name)?.push(await round(server, load))
   }
-  return figuresOf(taken, subjects)
+  return figuresOf(taken)
 }
 
-function figuresOf(
-  taken: ReadonlyMap<string, readonly Round[]>,
-  subjects: Readonly<Record<string, Subject>>,
-): Record<string, Figures> {
+function figuresOf(taken: ReadonlyMap<string, readonly Round[]>): Record<string, Figures> {
   const figures: Record<string, Figures> = {}
   let base = 0
   for (const [name, all] of taken) {
@@ -73,7 +71,7 @@ function figuresOf(
       p50Micros: Math.round(lowerThird(all.map((result) => result.p50Micros))),
       p99Micros: Math.round(lowerThird(all.map((result) => result.p99Micros))),
       perSecond: Math.round(Math.max(...all.map((result) => result.perSecond))),
-      residentMiB: Math.round(residentBytes(subjects[name]?.server.pid ?? 0) / 2 ** 20),
+      residentMiB: Math.round(median(all.map((result) => result.residentBytes)) / 2 ** 20),
     }
   }
   return figures

@@ -17,12 +17,14 @@ const BETTER = 0.95
 export interface Round extends Driven {
   /** User and system time of the process for one request. */
   readonly cpuMicros: number
+  /** At its end. */
+  readonly residentBytes: number
 }
 
 export async function round(server: Server, load: Load): Promise<Round> {
   const before = cpuMicros(server.pid)
   const driven = await drive(load)
-  return { ...driven, cpuMicros: (cpuMicros(server.pid) - before) / driven.requests }
+  return { ...driven, cpuMicros: (cpuMicros(server.pid) - before) / driven.requests, residentBytes: residentBytes(server.pid) }
 }
 
 /** Until a call costs no less than before: its code is compiled, and its heap has found its size. Half a minute at most. */
@@ -82,4 +84,9 @@ export function lowerThird(values: readonly number[]): number {
   const sorted = values.toSorted((a, b) => a - b)
   const third = sorted.slice(0, Math.max(1, Math.round(sorted.length / 3)))
   return third.reduce((sum, value) => sum + value, 0) / third.length
+}
+
+/** Of an even number the upper one. */
+export function median(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[values.length >> 1] ?? 0
 }

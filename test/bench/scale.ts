@@ -30,13 +30,13 @@ export async function manyConnections(bench: Bench): Promise<Row> {
   const relay = await bench.keep(startScript('relay.ts'))
   const room = { pool: { connections: 1000 }, limits: { concurrency: 1000 } }
   const gateway = await gatewayOf(bench, 'many', { adapter: room, root: { overload: { eventLoopDelay: '60s' } } }, upstream.url)
-  // Long rounds, few of them: each begins with 1000 connections and ends with 1000 calls that nobody waits for any more.
+  // Long rounds: each begins with 1000 connections and ends with 1000 calls that nobody waits for any more.
   const crowd = { connections: 1000, seconds: 10 }
   const subjects = {
     relay: { server: relay, load: loadOn(relay, upstream.url, crowd) },
     gateway: { server: gateway, load: loadOn(gateway, upstream.url, crowd) },
   }
-  const servers = await compare(subjects, Math.min(bench.rounds, 2))
+  const servers = await compare(subjects, Math.min(bench.rounds, 5))
   for (const server of [upstream, relay, gateway]) server.stop()
   const memory = (servers.gateway?.residentMiB ?? 0) / (servers.relay?.residentMiB ?? 1)
   const checks = [check('CPU, of the relay', servers.gateway?.ratio ?? 0, 1.2), check('memory, of the relay', memory, 1.2)]
