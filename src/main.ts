@@ -3,11 +3,9 @@
 import { accessSync, constants } from 'node:fs'
 import { enableCompileCache, flushCompileCache } from 'node:module'
 import { join } from 'node:path'
-import { setFlagsFromString } from 'node:v8'
+import { boundOldGeneration } from './heap.ts'
 
-// What waits for an upstream outlives a few scavenges and ends as garbage of the old generation, which V8 lets grow to four times
-// of what is alive before it collects; here to twice.
-setFlagsFromString('--heap-growing-percent=100')
+boundOldGeneration()
 keepCompiled(join(import.meta.dirname, '..', 'node_modules'))
 const { runCli } = await import('./cli/cli.ts')
 const { env, stdin, stdout, stderr } = process
