@@ -3,9 +3,8 @@
 import { accessSync, constants } from 'node:fs'
 import { enableCompileCache, flushCompileCache } from 'node:module'
 import { join } from 'node:path'
-import { boundOldGeneration } from './heap.ts'
+import { setFlagsFromString } from 'node:v8'
 
-boundOldGeneration()
 keepCompiled(join(import.meta.dirname, '..', 'node_modules'))
 const { runCli } = await import('./cli/cli.ts')
 const { env, stdin, stdout, stderr } = process
@@ -17,6 +16,7 @@ process.exitCode = await runCli(process.argv.slice(2), {
     await (await import('./serve.ts')).serve(file, workers)
     // Now, and not at an exit that may be a kill.
     flushCompileCache()
+    boundOldGeneration()
   },
   openStores: async (file) => (await import('./operate.ts')).openStoresOf(file),
   openTrail: async (from) => (await import('./operate.ts')).openTrailOf(from),
@@ -31,6 +31,15 @@ function keepCompiled(modules: string): void {
     return
   }
   enableCompileCache(join(modules, '.cache', 'compile'))
+}
+
+/**
+ * What waits for an upstream outlives a few scavenges and ends as garbage of the old generation, which V8 lets grow to four times
+ * of what is alive before it collects; here to twice. Not before all is loaded: a start would collect more, and compiled code is
+ * found again only under the flags that it was compiled with.
+ */
+function boundOldGeneration(): void {
+  setFlagsFromString('--heap-growing-percent=100')
 }
 
 function interrupted(): AbortSignal {

@@ -7,6 +7,8 @@ import { drive, type Load } from './load.ts'
 import { lowerThird, residentBytes, warmUp } from './measure.ts'
 import { type Server, startGateway, startScript } from './servers.ts'
 
+/** Of small calls. */
+const SMALL_SECONDS = 5
 /** In which memory that nobody needs is given back. */
 const IDLE_MS = 5000
 const AIMS = { turnMs: 10, memory: 1.1 }
@@ -19,10 +21,11 @@ export async function largeAnswers({ upstream, rounds, folder, keep }: Bench): P
   for (const name of ['get-10m', 'get-10m-base64']) {
     const one = CASES.find((each) => each.name === name) ?? PLAIN
     const theirs = await held(relay, loadOf(one, relay, upstream), rounds)
-    await warmUp(gateway, loadOf(PLAIN, gateway, upstream))
-    const before = await restingMiB(gateway)
+    const small = { ...loadOf(PLAIN, gateway, upstream), seconds: SMALL_SECONDS }
+    await warmUp(gateway, small)
+    const before = await restingMiB(gateway, small)
     const ours = await held(gateway, loadOf(one, gateway, upstream), rounds)
-    const after = await restingMiB(gateway)
+    const after = await restingMiB(gateway, small)
     checks.push({ what: `${name}, longest turn of the event loop, ms`, value: hundredths(ours), aim: AIMS.turnMs })
     checks.push({ what: `${name}, memory after, of before`, value: hundredths(after / before), aim: AIMS.memory })
     notes.push(
@@ -45,7 +48,9 @@ async function held(server: Server, load: Load, rounds: number): Promise<number>
   return lowerThird(longest)
 }
 
-async function restingMiB(server: Server): Promise<number> {
+/** After some small calls, before and after alike: an idle process collects no garbage. */
+async function restingMiB(server: Server, small: Load): Promise<number> {
+  await drive(small)
   await pause(IDLE_MS)
   return residentBytes(server.pid) / 2 ** 20
 }
