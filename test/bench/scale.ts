@@ -112,16 +112,24 @@ export async function manyOrigins(bench: Bench): Promise<Row | null> {
   // As warm as it gets with one origin, so that what is added is the origins'.
   await drive({ ...loadOn(many, upstream.url), seconds: STEP_SECONDS })
   const before = residentBytes(many.pid)
+  // What sockets and undici cost is theirs too.
+  const [oneRelay, manyRelay] = [await bench.keep(startScript('relay.ts')), await bench.keep(startScript('relay.ts'))]
   const subjects = {
     '1 origin': { server: one, load: single },
     '5000 origins': { server: many, load: loadOn(many, upstream.url, { turns }) },
+    'relay, 1 origin': { server: oneRelay, load: loadOn(oneRelay, upstream.url) },
+    'relay, 5000 origins': { server: manyRelay, load: loadOn(manyRelay, upstream.url, { turns }) },
   }
   // One connection: several would each begin with the first origin.
   await drive({ ...subjects['5000 origins'].load, connections: 1, requests: origins.length })
   const each = (residentBytes(many.pid) - before) / origins.length / 1024
   const servers = await compare(subjects, bench.rounds)
-  for (const server of [one, many, upstream]) server.stop()
-  const notes = [`memory per origin, its connection included: ${each.toFixed(0)} KiB`]
+  for (const server of [one, many, oneRelay, manyRelay, upstream]) server.stop()
+  const cost = (name: keyof typeof subjects): number => servers[name]?.cpuMicros ?? 0
+  const notes = [
+    `memory per origin, its connection included: ${each.toFixed(0)} KiB`,
+    `the relay with 5000 origins costs ${hundredths(cost('relay, 5000 origins') / cost('relay, 1 origin'))} of itself with one`,
+  ]
   return { case: '5000-origins', servers, checks: [check('CPU, many of one', servers['5000 origins']?.ratio ?? 0, 1.1)], notes }
 }
 
