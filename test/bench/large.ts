@@ -4,11 +4,11 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { CASES, loadOf, PLAIN } from './cases.ts'
 import { type Bench, type Check, hundredths, type Row } from './compare.ts'
 import { drive, type Load } from './load.ts'
-import { lowerThird, residentBytes, warmUp } from './measure.ts'
+import { lowerThird, median, round, warmUp } from './measure.ts'
 import { type Server, startGateway, startScript } from './servers.ts'
 
 /** Of small calls. */
-const SMALL_SECONDS = 5
+const SMALL_ROUNDS = 15
 /** In which memory that nobody needs is given back. */
 const IDLE_MS = 5000
 const AIMS = { turnMs: 10, memory: 1.1 }
@@ -21,11 +21,11 @@ export async function largeAnswers({ upstream, rounds, folder, keep }: Bench): P
   for (const name of ['get-10m', 'get-10m-base64']) {
     const one = CASES.find((each) => each.name === name) ?? PLAIN
     const theirs = await held(relay, loadOf(one, relay, upstream), rounds)
-    const small = { ...loadOf(PLAIN, gateway, upstream), seconds: SMALL_SECONDS }
+    const small = loadOf(PLAIN, gateway, upstream)
     await warmUp(gateway, small)
-    const before = await restingMiB(gateway, small)
+    const before = await usualMiB(gateway, small)
     const ours = await held(gateway, loadOf(one, gateway, upstream), rounds)
-    const after = await restingMiB(gateway, small)
+    const after = await usualMiB(gateway, small)
     checks.push({ what: `${name}, longest turn of the event loop, ms`, value: hundredths(ours), aim: AIMS.turnMs })
     checks.push({ what: `${name}, memory after, of before`, value: hundredths(after / before), aim: AIMS.memory })
     notes.push(
@@ -48,9 +48,10 @@ async function held(server: Server, load: Load, rounds: number): Promise<number>
   return lowerThird(longest)
 }
 
-/** After some small calls, before and after alike: an idle process collects no garbage. */
-async function restingMiB(server: Server, small: Load): Promise<number> {
-  await drive(small)
+/** Between small calls, the median, before and after alike: a heap grows until it is collected, and an idle one is not. */
+async function usualMiB(server: Server, small: Load): Promise<number> {
   await pause(IDLE_MS)
-  return residentBytes(server.pid) / 2 ** 20
+  const held: number[] = []
+  for (let index = 0; index < SMALL_ROUNDS; index++) held.push((await round(server, small)).residentBytes)
+  return median(held) / 2 ** 20
 }

@@ -5,7 +5,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { type Bench, type Check, compare, hundredths, type Row } from './compare.ts'
 import { documentOf } from './document.ts'
 import { drive, type Load } from './load.ts'
-import { descriptors, residentBytes, warmUp } from './measure.ts'
+import { descriptors, median, residentBytes, round, warmUp } from './measure.ts'
 import { startNginx } from './nginx.ts'
 import { KEY, type Rung, type Server, startGateway, startScript } from './servers.ts'
 
@@ -141,20 +141,26 @@ export async function twoWorkers(bench: Bench): Promise<Row> {
 }
 
 interface State {
+  /** The median of those at the ends of rounds. */
   readonly residentMiB: number
   readonly descriptors: number
   readonly timers: number
 }
 
-/** Many calls one after the other: what the process holds after the first half, in which its heap finds its size, and after the second. */
+/** Many calls one after the other: what the process holds in the first half, in which its heap finds its size, and in the second. */
 export async function soak(bench: Bench, calls: number): Promise<Row> {
   // So that those to the upstream are closed when descriptors are counted: how many there were is chance.
   const gateway = await gatewayOf(bench, 'soak', { open: true, adapter: { pool: { idle: '1s' } } })
   const load = loadOn(gateway, bench.upstream, { seconds: STEP_SECONDS })
   let done = 0
   const until = async (enough: number): Promise<State> => {
-    while (done < enough) done += (await drive(load)).requests
-    return stateOf(gateway)
+    const held: number[] = []
+    while (done < enough) {
+      const { requests, residentBytes: bytes } = await round(gateway, load)
+      done += requests
+      held.push(bytes)
+    }
+    return { residentMiB: Math.round(median(held) / 2 ** 20), ...(await stateOf(gateway)) }
   }
   const before = await until(calls / 2)
   const after = await until(calls)
@@ -168,7 +174,7 @@ export async function soak(bench: Bench, calls: number): Promise<Row> {
 }
 
 /** Once what was under way has ended, and idle connections are closed. */
-async function stateOf(server: Server): Promise<State> {
+async function stateOf(server: Server): Promise<Omit<State, 'residentMiB'>> {
   await pause(RESTING_MS)
   const timers: number[] = []
   for (let look = 0; look < LOOKS; look++) {
@@ -176,9 +182,5 @@ async function stateOf(server: Server): Promise<State> {
     const text = await (await fetch(`${server.url}/metrics`)).text()
     timers.push(Number(/^nodejs_active_resources\{type="Timeout"\} (\d+)/m.exec(text)?.[1] ?? 0))
   }
-  return {
-    residentMiB: Math.round(residentBytes(server.pid) / 2 ** 20),
-    descriptors: descriptors(server.pid),
-    timers: Math.min(...timers),
-  }
+  return { descriptors: descriptors(server.pid), timers: Math.min(...timers) }
 }
