@@ -6,6 +6,7 @@ import { GatewayError } from '../errors/gateway-error.ts'
 import type { Caller } from '../model/caller.ts'
 import { type Cancellation, createCancellation } from '../model/cancellation.ts'
 import type { Answer, Gateway, IncomingCall } from '../model/gateway-port.ts'
+import { giveBack } from '../model/give-back.ts'
 import { judgeJsonHead } from './door.ts'
 import { type Exchange, isOver, writeAnswer } from './exchange.ts'
 import { refuseTimeLeft, timeLeftOf } from './time-left.ts'
@@ -66,7 +67,9 @@ export function createCallRoutes(options: CallRouteOptions, ports: CallRoutePort
     const refusal = ports.overloadByBody(body.length)
     if (refusal) return refuse(exchange, refusal)
     const answer = await serve(exchange, caller, body)
-    if (answer !== null && !isOver(exchange)) writeAnswer(exchange, answer)
+    if (answer === null) return
+    if (isOver(exchange)) answer.spent?.forEach(giveBack)
+    else writeAnswer(exchange, answer)
   }
 
   const entrance =

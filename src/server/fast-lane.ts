@@ -37,6 +37,7 @@ const BODY_LIMIT = 64 * 1024
 /** A connection that never asked, or whose request has not arrived after so many looks, goes to node:http and its clocks. */
 const PATIENCE = 2
 const NOTHING = Buffer.alloc(0)
+const NONE: readonly Uint8Array[] = []
 
 interface Lane {
   /** Called every `lookMs`. */
@@ -87,6 +88,8 @@ function openLane(socket: Socket, lanes: Set<Lane>, settings: LaneSettings, port
   let bodyEnd = 0
   let body: Buffer = NOTHING
   let fault: GatewayError | null = null
+  /** Of the answer under way: given back when it is with the kernel, or the connection is gone. */
+  let spent: readonly Uint8Array[] = NONE
   let looks = 0
   let isFirst = true
   let isLast = false
@@ -169,6 +172,7 @@ function openLane(socket: Socket, lanes: Set<Lane>, settings: LaneSettings, port
   }
   const writeAnswer = (exchange: Exchange, head: string, answer: Answer): void => {
     const { body } = answer
+    spent = answer.spent ?? NONE
     if (typeof body === 'string') socket.write(head + body, 'latin1')
     else if (isWrittenAtOnce(body)) {
       socket.cork()
@@ -178,25 +182,29 @@ function openLane(socket: Socket, lanes: Set<Lane>, settings: LaneSettings, port
     } else {
       socket.write(head, 'latin1')
       socket.setTimeout(settings.answerMs)
-      return void writeInParts(socket, body).then(() => whenTaken(exchange, answer), wire.cut)
+      return void writeInParts(socket, body).then(() => whenTaken(exchange), wire.cut)
     }
-    if (socket.writableLength === 0) return void end(exchange, answer)
+    if (socket.writableLength === 0) return void end(exchange)
     socket.setTimeout(settings.answerMs)
-    whenTaken(exchange, answer)
+    whenTaken(exchange)
   }
   /** Ends it once all is with the kernel: one that is empty is called back after those before it. */
-  const whenTaken = (exchange: Exchange, answer: Answer): void => {
+  const whenTaken = (exchange: Exchange): void => {
     socket.write(NOTHING, (error) => {
-      if (!error) taken(exchange, answer)
+      if (!error) taken(exchange)
     })
   }
-  const taken = (exchange: Exchange, answer: Answer): void => {
+  const taken = (exchange: Exchange): void => {
     if (exchange !== current) return
     socket.setTimeout(0)
-    end(exchange, answer)
+    end(exchange)
   }
-  const end = (exchange: Exchange, { spent }: Answer): void => {
-    spent?.forEach(giveBack)
+  const giveSpentBack = (): void => {
+    spent.forEach(giveBack)
+    spent = NONE
+  }
+  const end = (exchange: Exchange): void => {
+    giveSpentBack()
     current = null
     inFlight.end(exchange)
     looks = 0
@@ -213,6 +221,7 @@ function openLane(socket: Socket, lanes: Set<Lane>, settings: LaneSettings, port
   }
   const onClose = (): void => {
     lanes.delete(lane)
+    giveSpentBack()
     const exchange = current
     if (exchange === null) return
     exchange.stop?.(hungUp())

@@ -74,8 +74,8 @@ function writeWhole(exchange: HttpExchange, answer: Answer, answerMs: number, ex
   const { res } = exchange
   const { body, spent } = answer
   writeHead(exchange, answer.status, answerHeaders(answer, extra))
-  // Only then: a broken connection may not have let go of it.
-  if (spent !== undefined) res.once('finish', () => spent.forEach(giveBack))
+  // Once it is written, or its connection is closed: one that is only broken may not have let go of it.
+  if (spent !== undefined) res.once('close', () => spent.forEach(giveBack))
   if (typeof body === 'string') res.end(body, 'latin1')
   else if (isWrittenAtOnce(body)) {
     res.cork()

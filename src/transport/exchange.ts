@@ -87,6 +87,7 @@ function prepareExchange(connection: Connection, clock: Clock): Exchange {
     if (course !== current) return
     end(course)
     readClock.close()
+    course.body?.discard()
     course.reject(error)
     if (course.controller !== null) course.controller.abort(GIVEN_UP)
     else if (!http2) connection.destroy()
@@ -192,6 +193,7 @@ function prepareExchange(connection: Connection, clock: Clock): Exchange {
       const course = current
       if (course === null) return
       end(course)
+      course.body?.discard()
       const { controller, isUnsent, progress, request } = course
       const isReused = connection.served > 0
       if ((controller === null || isUnsent) && isReused && !isOwnFault(error)) return course.resolve(null)

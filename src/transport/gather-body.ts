@@ -8,6 +8,8 @@ export interface GatheredBody {
   /** The last chunk was copied, and so were those before it. */
   isCopied(): boolean
   whole(): Buffer
+  /** Nobody needs it any more. */
+  discard(): void
 }
 
 /** As far as a declared length is believed before so much has come. */
@@ -44,5 +46,8 @@ export function gatherBody(maxBytes: number, declaredBytes: number): GatheredBod
     // No getter: V8 gives every object with getters of its own a shape of its own, which takes longer to make than all the rest.
     isCopied: () => isCopied,
     whole: () => (bytes.length === length ? bytes : bytes.subarray(0, length)),
+    discard() {
+      if (isCopied) giveBack(bytes)
+    },
   }
 }

@@ -225,6 +225,36 @@ describe('the fast lane', () => {
     assert.equal(spent.length, 0)
   })
 
+  for (const [what, make] of [
+    ['the lane', post],
+    ['node:http', inChunks],
+  ] as const)
+    test(`memory of an answer that nobody takes is given back when its connection is gone: ${what}`, async (t) => {
+      const begun = Buffer.alloc(32 << 20, 'x')
+      const { raw, face } = await aFace(t, { call: async () => anAnswer('', { body: [begun], spent: [begun] }) })
+      const { socket } = raw()
+      socket.pause().write(make('{}'))
+      await once(socket, 'readable')
+      assert.equal(begun.length, 32 << 20)
+      socket.destroy()
+      await until('the end of the connection', () => face.connections() === 0)
+      await until('its memory', () => begun.length === 0)
+    })
+
+  test('memory of an answer that comes when its caller is gone is given back', async (t) => {
+    const late = Buffer.alloc(1 << 20)
+    const { raw, face } = await aFace(t, {
+      async call() {
+        await until('the end of the connection', () => face.connections() === 0)
+        return anAnswer('', { body: [late], spent: [late] })
+      },
+    })
+    const { socket } = raw(post('{}'))
+    await until('the call', () => face.inFlight() === 1)
+    socket.destroy()
+    await until('its memory', () => late.length === 0)
+  })
+
   test('on a renewed certificate a used connection ends at once, and one that was never used with its first answer', async (t) => {
     const { ca, good } = certificates()
     const own = { ...good, clientCa: null }

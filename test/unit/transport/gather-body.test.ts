@@ -30,6 +30,19 @@ describe('a body in pieces', () => {
     assert.deepEqual([body.whole() === chunk, body.isCopied()], [true, false])
   })
 
+  test('that nobody needs any more is given back; the piece itself, which is not ours, is not', () => {
+    const copied = gatherBody(1_000_000, 500_000)
+    copied.add(Buffer.alloc(1000))
+    const memory = copied.whole()
+    copied.discard()
+    assert.equal(memory.buffer.byteLength, 0)
+    const chunk = Buffer.alloc(100_000)
+    const single = gatherBody(1_000_000, chunk.length)
+    single.add(chunk)
+    single.discard()
+    assert.equal(chunk.length, 100_000)
+  })
+
   test('is nothing where none came', () => assert.equal(gatherBody(100, 50).whole().length, 0))
 
   test('is taken up to the limit and not a byte further', () => {

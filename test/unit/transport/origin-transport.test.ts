@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict'
-import type { Socket } from 'node:net'
+import { once } from 'node:events'
+import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { after, before, describe, test } from 'node:test'
 import type { ErrorType } from '../../../src/errors/catalogue.ts'
 import { GatewayError, type Sent } from '../../../src/errors/gateway-error.ts'
 import { createCancellation } from '../../../src/model/cancellation.ts'
+import { takeMemory } from '../../../src/model/give-back.ts'
 import type { HopRequest } from '../../../src/model/hop.ts'
 import { freePort } from '../../support/free-port.ts'
 import {
@@ -293,6 +295,36 @@ describe('a try', () => {
       await untilFree(caller, upstream)
     })
   })
+})
+
+describe('a large body that breaks off', () => {
+  const MARK = 'what came of it '
+  const LENGTH = 12_000_017
+  /** More than the kernel holds back, so that some was read once all of it is written. */
+  const PART = MARK.repeat(700_000)
+
+  for (const [what, how] of [
+    ['the connection is cut', (socket: Socket) => void socket.destroySoon()],
+    ['the caller hangs up', (_: Socket, cancel: () => void) => cancel()],
+  ] as const)
+    test(`gives its memory back: ${what}`, async (t) => {
+      const cancellation = createCancellation()
+      const server = createServer((socket) => {
+        const cancel = () => cancellation.cancel(new GatewayError('Cancelled', 'the caller hung up'))
+        socket
+          .on('error', () => {})
+          .once('data', () => {
+            socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${LENGTH}\r\n\r\n${PART}`, () => how(socket, cancel))
+          })
+      }).listen(0, '127.0.0.1')
+      t.after(() => server.close())
+      await once(server, 'listening')
+      const caller = aCaller(`http://127.0.0.1:${(server.address() as AddressInfo).port}`)
+      const error = await failure(caller.transport.dispatch(caller.request('/'), caller.context({ cancellation })))
+      assert.equal(error.response?.status, 200)
+      assert.equal(takeMemory(LENGTH).toString('latin1', 0, MARK.length), MARK)
+      await caller.transport.close()
+    })
 })
 
 describe('a connection that is not made', () => {
