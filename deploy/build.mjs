@@ -17,7 +17,7 @@ for (const asset of globSync('src/**/*', { cwd: root, withFileTypes: true })) {
   mkdirSync(dirname(target), { recursive: true })
   cpSync(join(asset.parentPath, asset.name), target)
 }
-for (const path of ['config', 'openapi.json', 'README.md', 'CHANGELOG.md'])
+for (const path of ['config', 'deploy/compile.mjs', 'openapi.json', 'README.md', 'CHANGELOG.md'])
   cpSync(join(root, path), join(dist, path), { recursive: true })
 
 const {

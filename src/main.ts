@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 // What is run: finds the compiled code of the last start again, and loads what the command needs and no more.
-import { accessSync, constants } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { enableCompileCache, flushCompileCache } from 'node:module'
 import { join } from 'node:path'
 import { setFlagsFromString } from 'node:v8'
@@ -23,14 +23,12 @@ process.exitCode = await runCli(process.argv.slice(2), {
   ...{ interrupted, env, stdin, stdout, stderr },
 })
 
-/** Within the installation or not at all: what others can write, this process must not run. */
+/**
+ * Within the installation or not at all: what others can write, this process must not run. Where it may not write there, it finds
+ * what was compiled ahead (deploy/compile.mjs) and keeps nothing.
+ */
 function keepCompiled(modules: string): void {
-  try {
-    accessSync(modules, constants.W_OK)
-  } catch {
-    return
-  }
-  enableCompileCache(join(modules, '.cache', 'compile'))
+  if (existsSync(modules)) enableCompileCache(join(modules, '.cache', 'compile'))
 }
 
 /**

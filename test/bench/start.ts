@@ -1,5 +1,5 @@
-// How long from the start of the process to the first good /readyz: the first start and later ones; from the sources, compiled as
-// setting up does, and from dist/, which is built first and whose first start finds no compiled code.
+// How long from the start of the process to the first good /readyz: the first start and later ones; from the sources, and from dist/,
+// which is built first, each compiled ahead as setting up and the container image do.
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync, writeFileSync } from 'node:fs'
@@ -18,15 +18,15 @@ export async function startToReady({ folder, upstream }: Bench): Promise<Row> {
   execFileSync(process.execPath, [join(ROOT, 'deploy', 'build.mjs')], { cwd: ROOT, stdio: 'inherit' })
   const checks: Check[] = []
   const notes = [`later: the median of ${LATER}`]
-  for (const [name, main] of [
-    ['from the sources', 'src/main.ts'],
-    ['built', 'dist/src/main.js'],
+  for (const [name, tree, main] of [
+    ['from the sources', ROOT, 'src/main.ts'],
+    ['built', join(ROOT, 'dist'), 'src/main.js'],
   ] as const) {
     const at = join(folder, `start-${name.replaceAll(' ', '-')}`)
-    if (main === 'src/main.ts') compile(at)
-    const first = await startOnce(join(ROOT, main), at, upstream)
+    compile(tree, at)
+    const first = await startOnce(join(tree, main), at, upstream)
     const later: Started[] = []
-    for (let index = 0; index < LATER; index++) later.push(await startOnce(join(ROOT, main), at, upstream))
+    for (let index = 0; index < LATER; index++) later.push(await startOnce(join(tree, main), at, upstream))
     const median = later.sort((a, b) => a.seconds - b.seconds)[Math.floor(LATER / 2)] ?? first
     checks.push({ what: `${name}, first, s`, value: hundredths(first.seconds), aim: AIM_S })
     checks.push({ what: `${name}, later, s`, value: hundredths(median.seconds), aim: AIM_S })
@@ -35,9 +35,8 @@ export async function startToReady({ folder, upstream }: Bench): Promise<Row> {
   return { case: 'start', servers: {}, checks, notes }
 }
 
-/** As setting up does after it has installed packages. */
-function compile(folder: string): void {
-  execFileSync(nodePath(), [join(ROOT, 'deploy', 'compile.mjs')], { env: environment(folder), stdio: 'inherit' })
+function compile(tree: string, folder: string): void {
+  execFileSync(nodePath(), [join(tree, 'deploy', 'compile.mjs')], { env: environment(folder), stdio: 'inherit' })
 }
 
 function environment(folder: string): NodeJS.ProcessEnv {
