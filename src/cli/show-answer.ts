@@ -1,6 +1,6 @@
 // An envelope as `sallyport call` shows it: to a person status, headers and body, to a pipe the body's own bytes. What comes
 // from an upstream cannot drive the terminal: control characters are replaced.
-import { type BodyView, readBody } from '../envelope/read-body.ts'
+import { readBody, type WholeView } from '../envelope/read-body.ts'
 import { CATALOGUE, type ErrorType } from '../errors/catalogue.ts'
 import { writeDuration } from './write-units.ts'
 
@@ -57,7 +57,7 @@ function bodyText(envelope: ReceivedEnvelope): string {
   return viewText(readBody(response, { decode: 'auto', url: null }).body, type)
 }
 
-function viewText(body: BodyView, type: string): string {
+function viewText(body: WholeView, type: string): string {
   switch (body.kind) {
     case 'none':
       return ''

@@ -85,7 +85,7 @@ function spentOf({ body }: UpstreamResponse, written: AnswerBody): readonly Uint
 function opening(ok: boolean, head: PartialResponse | null, body: BodyView, { trail }: EnvelopeFacts): string {
   const headers = head === null ? NO_HEADERS : mergeHeaders(head.rawHeaders)
   const link = singleValue(headers, 'link')
-  const encoding = body.kind === 'json' || body.kind === 'text' ? quote(body.encoding) : 'null'
+  const encoding = 'encoding' in body ? quote(body.encoding) : 'null'
   return (
     `{"ok":${ok},"status":${head === null ? 'null' : head.status},"reason":${head === null ? 'null' : quote(head.reason)}` +
     `,"url":${quote(trail.url)},"headers":${objectText(headers)},"encoding":${encoding}` +
@@ -126,6 +126,8 @@ function splice(body: BodyView, opening: string, closing: string): AnswerBody {
       const text = `${opening},"text":${JSON.stringify(body.text)}${closing}`
       return text.length < JOIN_BELOW ? byteText(text) : [Buffer.from(text)]
     }
+    case 'quoted':
+      return [Buffer.from(`${opening},"text":"`), body.quoted, Buffer.from(`"${closing}`)]
     case 'json':
       return body.bytes.length < JOIN_BELOW
         ? `${byteText(opening)},"json":${body.bytes.toString('latin1')}${byteText(closing)}`

@@ -6,17 +6,27 @@ import type { Decode } from '../model/descriptor.ts'
 import { headerValue, type UpstreamResponse } from '../model/upstream-response.ts'
 import { decodeText, isUtf8Charset, withoutBom } from './charset.ts'
 import { type MediaType, parseMediaType } from './media-type.ts'
+import { quoteInTurns } from './quote-text.ts'
 
 /** `encoding` is the charset that the text was read with, as declared or as Requests names it. */
-export type BodyView =
+export type BodyView = WholeView | QuotedText
+
+export type WholeView =
   | { readonly kind: 'none' }
   /** JSON text in UTF-8, ready to be spliced in. */
   | { readonly kind: 'json'; readonly encoding: string; readonly bytes: Buffer }
   | { readonly kind: 'text'; readonly encoding: string; readonly text: string }
   | { readonly kind: 'base64'; readonly bytes: Buffer }
 
-export interface ReadBody {
-  readonly body: BodyView
+/** A long text, as the inside of a JSON string in UTF-8. */
+interface QuotedText {
+  readonly kind: 'quoted'
+  readonly encoding: string
+  readonly quoted: Buffer
+}
+
+export interface ReadBody<View = BodyView> {
+  readonly body: View
   /** `decode: "json"` was asked for and the body is none; `body` then holds its text all the same. */
   readonly error: GatewayError | null
 }
@@ -34,22 +44,28 @@ export interface BodyWishes {
 interface Reading {
   readonly media: MediaType
   readonly declared: string | null
+  /** That it is read with as text. */
+  readonly charset: string
   /** In UTF-8 what is shown as JSON if it is that; null: nothing is. */
   readonly candidate: Buffer | null
 }
 
-const NOTHING: BodyView = { kind: 'none' }
+const NOTHING: WholeView = { kind: 'none' }
 const DEFAULT_DEPTH = 64
 
-export function readBody(response: UpstreamResponse, wishes: BodyWishes): ReadBody {
+export function readBody(response: UpstreamResponse, wishes: BodyWishes): ReadBody<WholeView> {
   const unread = withoutReading(response, wishes)
   if (unread !== null) return unread
   const reading = readingOf(response, wishes)
   const { candidate } = reading
-  return shown(response, wishes, reading, candidate !== null && isJson(candidate, wishes.jsonDepth ?? DEFAULT_DEPTH))
+  const isGood = candidate !== null && isJson(candidate, wishes.jsonDepth ?? DEFAULT_DEPTH)
+  if (isGood) return asJson(candidate, reading)
+  if (!isText(wishes, reading)) return asBase64(response)
+  const { charset } = reading
+  return { body: { kind: 'text', encoding: charset, text: decodeText(response.body, charset) }, error: faultOf(response, wishes) }
 }
 
-/** The same of a large body, which is checked as JSON in parts: `nextTurn` is waited for between them. */
+/** The same of a large body, which is checked as JSON, or made into text, in parts: `nextTurn` is waited for between them. */
 export async function readLargeBody(
   response: UpstreamResponse,
   wishes: BodyWishes,
@@ -60,37 +76,43 @@ export async function readLargeBody(
   const reading = readingOf(response, wishes)
   const { candidate } = reading
   const isGood = candidate !== null && (await isJsonInTurns(candidate, wishes.jsonDepth ?? DEFAULT_DEPTH, nextTurn))
-  return shown(response, wishes, reading, isGood)
+  if (isGood) return asJson(candidate, reading)
+  if (!isText(wishes, reading)) return asBase64(response)
+  const { charset } = reading
+  const quoted = await quoteInTurns(response.body, charset, nextTurn)
+  return { body: { kind: 'quoted', encoding: charset, quoted }, error: faultOf(response, wishes) }
 }
 
 /** null: its type and charset matter. */
-function withoutReading(response: UpstreamResponse, wishes: BodyWishes): ReadBody | null {
+function withoutReading(response: UpstreamResponse, wishes: BodyWishes): ReadBody<WholeView> | null {
   const { body } = response
   if (wishes.decode === 'none') return { body: NOTHING, error: null }
   if (body.length === 0) return { body: NOTHING, error: wishes.decode === 'json' ? notJson(response, wishes, 'is empty') : null }
-  return wishes.decode === 'base64' ? { body: { kind: 'base64', bytes: body }, error: null } : null
+  return wishes.decode === 'base64' ? asBase64(response) : null
 }
 
 function readingOf({ rawHeaders, body }: UpstreamResponse, { decode, encoding }: BodyWishes): Reading {
   const media = parseMediaType(headerValue(rawHeaders, 'content-type'))
   const declared = encoding ?? media.declared
   const mayBeJson = decode === 'json' || (decode === 'auto' && media.kind === 'json')
-  return { media, declared, candidate: mayBeJson ? inUtf8(body, declared) : null }
+  return { media, declared, charset: declared ?? media.fallback, candidate: mayBeJson ? inUtf8(body, declared) : null }
 }
 
-function shown(response: UpstreamResponse, wishes: BodyWishes, reading: Reading, isGood: boolean): ReadBody {
-  const { body } = response
-  const { media, declared, candidate } = reading
-  if (isGood && candidate !== null)
-    return { body: { kind: 'json', encoding: declared ?? 'utf-8', bytes: candidate }, error: null }
-  const error = wishes.decode === 'json' ? notJson(response, wishes, 'is not JSON') : null
-  const isText = wishes.decode !== 'auto' || media.kind !== 'other'
-  return { body: isText ? asText(body, declared, media) : { kind: 'base64', bytes: body }, error }
+function isText({ decode }: BodyWishes, { media }: Reading): boolean {
+  return decode !== 'auto' || media.kind !== 'other'
 }
 
-function asText(body: Buffer, declared: string | null, media: MediaType): BodyView {
-  const encoding = declared ?? media.fallback
-  return { kind: 'text', encoding, text: decodeText(body, encoding) }
+function asJson(bytes: Buffer, { declared }: Reading): ReadBody<WholeView> {
+  return { body: { kind: 'json', encoding: declared ?? 'utf-8', bytes }, error: null }
+}
+
+function asBase64({ body }: UpstreamResponse): ReadBody<WholeView> {
+  return { body: { kind: 'base64', bytes: body }, error: null }
+}
+
+/** Of what is shown as text. */
+function faultOf(response: UpstreamResponse, wishes: BodyWishes): GatewayError | null {
+  return wishes.decode === 'json' ? notJson(response, wishes, 'is not JSON') : null
 }
 
 /** Without a BOM; null where a byte could not be read. The very bytes where they are so already. */

@@ -8,7 +8,11 @@ const PART = 512 * 1024
 
 /** Nothing of it needs parts. */
 export function isWrittenAtOnce(pieces: readonly AnswerPiece[]): pieces is readonly Uint8Array[] {
-  for (const piece of pieces) if (!(piece instanceof Uint8Array) || piece.length > PART) return false
+  let bytes = 0
+  for (const piece of pieces) {
+    bytes += piece.length
+    if (!(piece instanceof Uint8Array) || bytes > PART) return false
+  }
   return true
 }
 

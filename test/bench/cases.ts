@@ -55,6 +55,7 @@ export const CASES: readonly Case[] = [
   { name: 'get-64k-base64', connections: 64, aims: [cpu(0.65)], ...get(65_536, base64) },
   { name: 'get-10m', connections: 4, requests: 32, aims: [cpu(0.65)], ...get(10_000_000) },
   { name: 'get-10m-base64', connections: 4, requests: 32, aims: [cpu(0.35)], ...get(10_000_000, base64) },
+  { name: 'get-10m-text', connections: 4, requests: 32, aims: [cpu(1.1)], ...get(10_000_000, { decode: 'text' }) },
   { name: 'refusal', connections: 64, aims: [cpu(0.55)], refused: true, descriptor: nowhere },
 ]
 

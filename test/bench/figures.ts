@@ -23,6 +23,7 @@ const TITLES: Readonly<Record<string, string>> = {
   'get-64k-base64': '64 KB answer, `decode: "base64"`',
   'get-10m': '10 MB JSON answer, four at once',
   'get-10m-base64': '10 MB answer, `decode: "base64"`, four at once',
+  'get-10m-text': '10 MB answer, `decode: "text"`, four at once',
   'large-answers': 'four answers of 10 MB at once',
   refusal: 'a refusal: no adapter on the URL',
   start: 'from the start of the process to ready',

@@ -18,7 +18,7 @@ export async function largeAnswers({ upstream, rounds, folder, keep }: Bench): P
   const gateway = await keep(startGateway(upstream, join(folder, 'large'), { probe: true }))
   const checks: Check[] = []
   const notes: string[] = []
-  for (const name of ['get-10m', 'get-10m-base64']) {
+  for (const name of ['get-10m', 'get-10m-base64', 'get-10m-text']) {
     const one = CASES.find((each) => each.name === name) ?? PLAIN
     const theirs = await held(relay, loadOf(one, relay, upstream), rounds)
     const small = loadOf(PLAIN, gateway, upstream)
