@@ -74,7 +74,11 @@ export function createListener(clocks: Required<ServerClocks>, tls: ListenerTls 
     divert(take) {
       if (serveHttp === undefined) throw new Error('node:http serves its connections by no listener')
       server.off(arrival, serveHttp as (socket: Socket) => void).on(arrival, take)
-      return (socket) => void serveHttp.call(server, socket)
+      return (socket) => {
+        serveHttp.call(server, socket)
+        // Else its parser reads past the stream, and is handed what was decrypted even where a slow reader had it paused: an error.
+        if (secure !== null) socket.on('data', nothing)
+      }
     },
     listen: (host, port) =>
       new Promise((resolve, reject) => {
@@ -122,6 +126,8 @@ function settings({ headMs, requestMs, keepAliveMs }: Required<ServerClocks>): H
     noDelay: true,
   }
 }
+
+const nothing = (): void => {}
 
 export function isLoopbackHost(host: string): boolean {
   return host === 'localhost' || host === '::1' || (isIPv4(host) && host.startsWith('127.'))

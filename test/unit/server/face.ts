@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto'
 import { connect, type Socket } from 'node:net'
 import type { TestContext } from 'node:test'
+import { connect as connectTls } from 'node:tls'
 import { createCallers } from '../../../src/callers/callers.ts'
 import { GatewayError } from '../../../src/errors/gateway-error.ts'
 import type { Answer, Gateway, IncomingCall } from '../../../src/model/gateway-port.ts'
@@ -86,8 +87,9 @@ export interface Raw {
   until(text: string): Promise<string>
 }
 
-export function openRaw(port: number, bytes?: string | Buffer): Raw {
-  const socket = connect(port, '127.0.0.1')
+/** `ca`: by TLS, with a server that these authorities vouch for. */
+export function openRaw(port: number, bytes?: string | Buffer, ca?: string): Raw {
+  const socket = ca === undefined ? connect(port, '127.0.0.1') : connectTls({ port, host: '127.0.0.1', ca })
   let received = ''
   let checks: (() => void)[] = []
   const check = (): void => {

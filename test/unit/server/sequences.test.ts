@@ -3,7 +3,8 @@ import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises'
 import fc from 'fast-check'
-import type { ServerPorts } from '../../../src/server/server.ts'
+import type { ServerOptions, ServerPorts } from '../../../src/server/server.ts'
+import { certificates } from '../../support/certificates.ts'
 import { until } from '../../support/wire.ts'
 import { aFace, anAnswer, CALLERS, head, openRaw, post } from './face.ts'
 
@@ -70,40 +71,45 @@ function* piecesOf(bytes: string, cuts: Sequence['cuts']): Generator<readonly [s
 const rest = (pause: number): Promise<unknown> => (pause < 3 ? turn() : sleep(pause - 2))
 
 /** Half of the calls are answered at once, half a turn later. */
-function aScene(t: TestContext, ports: Partial<ServerPorts> = {}) {
+function aScene(t: TestContext, ports: Partial<ServerPorts> = {}, options: Partial<ServerOptions> = {}) {
   let calls = 0
   return aFace(t, {
     call: async ({ body }) => {
       if (calls++ % 2 === 0) await turn()
       return anAnswer({ echoed: body.toString().trim() })
     },
-    options: { clocks: { lingerMs: 30 } },
+    options: { clocks: { lingerMs: 30 }, ...options },
     ports,
   })
 }
 
-test('however requests of every kind follow each other and are cut, each has its own answer, in order', async (t) => {
-  const { port, face } = await aScene(t)
-  await fc.assert(
-    fc.asyncProperty(sequence, async (given) => {
-      const requests = requestsOf(given)
-      const { socket, ended } = openRaw(port)
-      socket.setNoDelay(true)
-      for (const [piece, pause] of piecesOf(requests.map(({ bytes }) => bytes).join(''), given.cuts)) {
-        if (piece !== '') socket.write(piece)
-        await rest(pause)
-      }
-      const answers = (await ended).split(/(?=HTTP\/1\.1 [1-5]\d\d )/).filter((one) => !one.startsWith('HTTP/1.1 100 '))
-      // What is no HTTP behind a request that is under way is told by the end of the connection alone.
-      if (answers.length === requests.length - 1 && LAST[given.last] === garbage) requests.pop()
-      assert.equal(answers.length, requests.length)
-      for (const [i, { answer }] of requests.entries()) assert.match(answers[i] ?? '', answer)
-      socket.destroy()
-    }),
-    { numRuns: 100 },
-  )
-  await until('the end of all', () => face.inFlight() === 0 && face.connections() === 0)
-})
+for (const [how, tls] of [
+  ['plain', null],
+  ['by TLS', { ...certificates().good, clientCa: null, requiresClient: false }],
+] as const)
+  test(`however requests of every kind follow each other and are cut, each has its own answer, in order: ${how}`, async (t) => {
+    const { port, face } = await aScene(t, {}, tls ? { tls } : {})
+    const ca = tls ? certificates().ca : undefined
+    await fc.assert(
+      fc.asyncProperty(sequence, async (given) => {
+        const requests = requestsOf(given)
+        const { socket, ended } = openRaw(port, undefined, ca)
+        socket.setNoDelay(true)
+        for (const [piece, pause] of piecesOf(requests.map(({ bytes }) => bytes).join(''), given.cuts)) {
+          if (piece !== '') socket.write(piece)
+          await rest(pause)
+        }
+        const answers = (await ended).split(/(?=HTTP\/1\.1 [1-5]\d\d )/).filter((one) => !one.startsWith('HTTP/1.1 100 '))
+        // What is no HTTP behind a request that is under way is told by the end of the connection alone.
+        if (answers.length === requests.length - 1 && LAST[given.last] === garbage) requests.pop()
+        assert.equal(answers.length, requests.length)
+        for (const [i, { answer }] of requests.entries()) assert.match(answers[i] ?? '', answer)
+        socket.destroy()
+      }),
+      { numRuns: 100 },
+    )
+    await until('the end of all', () => face.inFlight() === 0 && face.connections() === 0)
+  })
 
 for (const [what, ports] of [
   ['is served', {}],
