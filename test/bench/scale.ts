@@ -134,10 +134,25 @@ export async function manyOrigins(bench: Bench): Promise<Row | null> {
 }
 
 export async function twoWorkers(bench: Bench): Promise<Row> {
-  return {
-    ...(await flat(bench, '2-workers', { '1 worker': {}, '2 workers': { workers: 2 } })),
-    notes: ['the primary, which writes the audit trail, is counted'],
-  }
+  const [one, two] = [await gatewayOf(bench, '1 worker'), await gatewayOf(bench, '2 workers', { workers: 2 })]
+  // What it costs to share the machine with one more is theirs too.
+  const [relay, relays] = [await bench.keep(startScript('relay.ts')), await bench.keep(startScript('relays.ts'))]
+  const servers = await compare(
+    {
+      '1 worker': { server: one, load: loadOn(one, bench.upstream) },
+      '2 workers': { server: two, load: loadOn(two, bench.upstream) },
+      relay: { server: relay, load: loadOn(relay, bench.upstream) },
+      '2 relays': { server: relays, load: loadOn(relays, bench.upstream) },
+    },
+    bench.rounds,
+  )
+  for (const server of [one, two, relay, relays]) server.stop()
+  const more = (servers['2 relays']?.cpuMicros ?? 0) / (servers.relay?.cpuMicros ?? 1)
+  const notes = [
+    'the primary, which writes the audit trail, is counted',
+    `two relays on one port, which share nothing, cost ${hundredths(more)} of one`,
+  ]
+  return { case: '2-workers', servers, checks: [check('CPU, many of one', servers['2 workers']?.ratio ?? 0, 1.1)], notes }
 }
 
 interface State {
